@@ -441,7 +441,7 @@ fn no_module_is_too_large() {
 /// The constructor of a finding takes a ruling, and private fields keep literals from making one; so it is
 /// enough that rulings come from one place.
 #[test]
-fn only_settling_a_candidate_makes_a_ruling() {
+fn only_a_settled_candidate_becomes_a_finding() {
     let found = offenders(|file, code| {
         let makes = code.contains("Ruling { disposition");
         (makes && file.path != "finding/candidate.rs").then(|| "makes a ruling".to_owned())

@@ -37,5 +37,5 @@ export PGRECONCILE_PG_BIN_TARGET=$found
 for server in "$PGRECONCILE_PG_BIN" "$PGRECONCILE_PG_BIN_TARGET"; do
     say "$("$server/postgres" --version)"
 done
-if [ $# = 0 ]; then set -- scenarios laws trust; fi
+if [ $# = 0 ]; then set -- scenarios laws self_test; fi
 cargo test --test all -- "$@"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # PostgreSQL's own regression tests as the yardstick: every table that they leave behind is compared with
-# a copy of it, and with its values changed one by one. `tests/regress.rs` says how.
+# a copy of it, and with its values changed one by one. `tests/compare/regression_tables.rs` says how.
 #
 #   tests/regress.sh
 #
@@ -19,4 +19,4 @@ tried=''
 regression_tests || die "PostgreSQL's regression tests cannot be had" "$tried."
 export PGRECONCILE_REGRESS=$found
 exec cargo test --test all -- --ignored --exact --nocapture \
-    regress::a_copy_of_every_regression_table_is_clean_and_each_changed_value_is_one_finding
+    compare::regression_tables::every_regression_table_and_each_changed_value

@@ -26,7 +26,7 @@ impl MappingState {
                     mapping: self.result.index,
                     chunk: scan.chunk,
                     rows: result.compared.rows,
-                    candidates: result.compared.suspects.len() as u64,
+                    candidates: result.compared.candidates.len() as u64,
                     elapsed: result.statement,
                 });
                 self.take_scanned(scan.chunk, result, context);
@@ -160,7 +160,7 @@ mod tests {
     use super::super::task::ScanResult;
     use super::*;
     use crate::chunks::ScanRange;
-    use crate::compare::{Compared, Looked, Suspected};
+    use crate::compare::{CandidateKey, Comparison, RowDiff};
     use crate::finding::DivergenceKind;
     use crate::plan::{MappingPlan, sample};
     use crate::row::{Digest, Fingerprint, Key, KeyRange};
@@ -191,10 +191,12 @@ mod tests {
                 Some(Task::Probe(probe)) => TaskAnswer::Probe(probe, None),
                 Some(Task::ScanChunk(scan)) => {
                     let differing =
-                        |number| Suspected { key: key(number), image: only_in_source() };
-                    let suspects: Vec<Suspected> = keys.iter().copied().map(differing).collect();
+                        |number| CandidateKey { key: key(number), image: only_in_source() };
+                    let candidates: Vec<CandidateKey> =
+                        keys.iter().copied().map(differing).collect();
                     let rows = BySide { source: keys.len() as u64 + 1, target: 1 };
-                    let compared = Compared { rows, matched: 1, suspects, ..Compared::default() };
+                    let compared =
+                        Comparison { rows, matched: 1, candidates, ..Comparison::default() };
                     TaskAnswer::ScanChunk(scan, ScanResult { compared, statement: Duration::ZERO })
                 }
                 other => return assert!(other.is_none(), "{other:?}"),
@@ -203,9 +205,9 @@ mod tests {
         }
     }
 
-    fn looked(kind: Option<DivergenceKind>) -> Looked {
+    fn looked(kind: Option<DivergenceKind>) -> RowDiff {
         let image = if kind.is_some() { only_in_source() } else { BySide::default() };
-        Looked { kind, image, key: vec!["1".to_owned()], ..Looked::default() }
+        RowDiff { kind, image, key: vec!["1".to_owned()], ..RowDiff::default() }
     }
 
     fn findings(run: &SampleRun) -> usize {

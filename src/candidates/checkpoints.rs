@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::one_sided::StoredPart;
 use crate::chunks::{BlockScanState, PriorChunk, StoredOutcome};
-use crate::compare::Parts;
+use crate::compare::PartCounts;
 use crate::finding::Ruling;
 use crate::row::{Key, KeyRange};
 use crate::schema::Side;
@@ -17,7 +17,7 @@ pub(crate) struct PartRecord<'r> {
     pub(crate) side: Side,
     pub(crate) through: Option<Key>,
     pub(crate) ruling: &'r Ruling,
-    pub(crate) parts: &'r Parts,
+    pub(crate) parts: &'r PartCounts,
 }
 
 /// Stores the checkpoints of a run.

@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use super::context::{CandidateSettings, Context};
 use super::mode::Mode;
-use super::one_sided::{ConfirmedRange, OneSidedRanges, PartPlace, StoredPart};
+use super::one_sided::{ConfirmedRange, OpenRanges, PartPlace, StoredPart};
 use super::queue::OpenCandidate;
 use super::result::MappingResult;
 use super::task::{CountedRows, GapSearch, Task};
 use crate::chunks::{BlockScan, ChunkQueue};
-use crate::compare::{Compared, Gap, Item, Parts, Piece, Runs, Suspected, Told};
+use crate::compare::{
+    CandidateKey, Comparison, Item, KeyGap, OneSidedRange, OneSidedRanges, PartCounts, RangeEvent,
+};
 use crate::finding::{Candidate, Ruling, Subject};
 use crate::plan::MappingPlan;
 use crate::row::{Digest, Key, KeyRange};
@@ -42,8 +44,8 @@ pub(crate) struct MappingState {
     /// The number of candidates that are open: waiting, or being rechecked.
     pub(crate) open: usize,
     recheck_from: Duration,
-    runs: Runs,
-    pub(crate) one_sided: OneSidedRanges,
+    runs: OneSidedRanges,
+    pub(crate) one_sided: OpenRanges,
     /// The number of one-sided ranges in a row that could not be compared again.
     pub(crate) given_up: u32,
     /// Whether the ends of a side were requested.
@@ -95,7 +97,7 @@ pub(crate) fn only<T: Default>(side: Side, value: T) -> BySide<T> {
 /// Returns the task to count rows with a NULL in their key, if there may be any. They lie in no key
 /// range.
 pub(crate) fn null_keys(plan: &MappingPlan) -> Option<Task> {
-    let is_nullable = plan.sides.any(|side| side.key_nullable) && !plan.looks_since();
+    let is_nullable = plan.sides.any(|side| side.key_nullable) && !plan.has_since();
     is_nullable.then_some(Task::CountNullKeys)
 }
 
@@ -120,8 +122,8 @@ impl MappingState {
             is_finished: false,
             open: 0,
             recheck_from: Duration::ZERO,
-            runs: Runs::new(plan.order.clone(), MOST_SINGLE_KEYS),
-            one_sided: OneSidedRanges::default(),
+            runs: OneSidedRanges::new(plan.order.clone(), MOST_SINGLE_KEYS),
+            one_sided: OpenRanges::default(),
             given_up: 0,
             ends_requested: BySide::default(),
         }
@@ -147,32 +149,32 @@ impl MappingState {
     /// Returns whether one-sided rows are reported one by one, however many they are.
     pub(crate) fn reports_each(&self, context: &Context<'_>) -> bool {
         let plan = &self.result.plan;
-        context.settings.expand || !plan.order.is_known() || plan.looks_since()
+        context.settings.expand || !plan.order.is_known() || plan.has_since()
     }
 
     /// Returns whether a chunk has more one-sided rows than are reported one by one.
-    pub(crate) fn has_too_many(&self, compared: &Compared, context: &Context<'_>) -> bool {
-        let rows = compared.lone.map_or(0, |(_, digest)| digest.rows);
+    pub(crate) fn has_too_many(&self, compared: &Comparison, context: &Context<'_>) -> bool {
+        let rows = compared.one_sided.map_or(0, |(_, digest)| digest.rows);
         self.reports_each(context) && rows > MOST_ONE_SIDED
     }
 
     /// Takes the items of a chunk in key order: candidates, or parts of one-sided ranges.
     pub(crate) fn take_items(&mut self, items: Vec<Item>, agreed: bool, context: &mut Context<'_>) {
         if !self.reports_each(context) {
-            let steps = self.runs.chunk(items, agreed);
+            let steps = self.runs.add_chunk(items, agreed);
             return self.follow(steps, context);
         }
         for item in items {
             match item {
                 Item::Key(suspected, parent) => self.add_key(suspected, parent, context),
-                Item::Lone(range) => self.tasks.push_back(Task::ReadKeys(range)),
+                Item::OneSided(range) => self.tasks.push_back(Task::ReadKeys(range)),
             }
         }
     }
 
     /// Ends a one-sided range at a chunk that is skipped or undecided.
     pub(crate) fn interrupt_range(&mut self, context: &mut Context<'_>) {
-        let steps = self.runs.chunk(Vec::new(), true);
+        let steps = self.runs.add_chunk(Vec::new(), true);
         self.follow(steps, context);
     }
 
@@ -189,27 +191,29 @@ impl MappingState {
     }
 
     /// Takes the gap around one-sided rows.
-    pub(crate) fn take_gap(&mut self, gap: Gap, context: &mut Context<'_>) {
-        let steps = self.runs.gap(gap);
+    pub(crate) fn take_gap(&mut self, gap: KeyGap, context: &mut Context<'_>) {
+        let steps = self.runs.add_gap(gap);
         self.follow(steps, context);
     }
 
-    fn follow(&mut self, steps: Vec<Told>, context: &mut Context<'_>) {
+    fn follow(&mut self, steps: Vec<RangeEvent>, context: &mut Context<'_>) {
         for step in steps {
             match step {
-                Told::Candidate(suspected, parent) => self.add_key(suspected, parent, context),
-                Told::ReadKeys(range) => self.tasks.push_back(Task::ReadKeys(range)),
-                Told::FindGap { side, low, high } => {
+                RangeEvent::Candidate(suspected, parent) => {
+                    self.add_key(suspected, parent, context)
+                }
+                RangeEvent::ReadKeys(range) => self.tasks.push_back(Task::ReadKeys(range)),
+                RangeEvent::FindGap { side, low, high } => {
                     self.tasks.push_back(Task::FindGap(GapSearch { side, low, high }));
                 }
-                Told::Opened(side, after) => {
+                RangeEvent::Opened(side, after) => {
                     self.one_sided.begin(side, after, context.clock.now());
                 }
-                Told::Piece(range) => {
+                RangeEvent::Part(range) => {
                     let part = self.one_sided.add_part(range.range.clone());
                     self.add_range(range, part, context);
                 }
-                Told::Closed => {
+                RangeEvent::Closed => {
                     let confirmed = self.one_sided.close();
                     self.name_ranges(confirmed);
                 }
@@ -218,42 +222,42 @@ impl MappingState {
     }
 
     /// Counts the rows of a range that was compared. Returns what differs in key order.
-    pub(crate) fn count_compared(&mut self, range: KeyRange, compared: Compared) -> Vec<Item> {
-        let Compared { matched, suspects, lone, groups, .. } = compared;
+    pub(crate) fn count_compared(&mut self, range: KeyRange, compared: Comparison) -> Vec<Item> {
+        let Comparison { matched, candidates, one_sided, groups, .. } = compared;
         self.result.add_matched(matched, &groups);
-        if let Some((side, digest)) = lone {
+        if let Some((side, digest)) = one_sided {
             self.result.counts.add_read(only(side, digest.rows));
-            return vec![Item::Lone(Piece { range, side, digest })];
+            return vec![Item::OneSided(OneSidedRange { range, side, digest })];
         }
         let parent = Arc::new(range);
         let order = &self.result.plan.order;
-        let mut suspects = suspects;
-        suspects.sort_by(|a, b| order.compare(&a.key, &b.key));
-        for suspected in &suspects {
+        let mut candidates = candidates;
+        candidates.sort_by(|a, b| order.compare(&a.key, &b.key));
+        for suspected in &candidates {
             self.result.counts.add_read(suspected.image.map(|digest| digest.rows));
         }
-        suspects.into_iter().map(|suspected| Item::Key(suspected, Arc::clone(&parent))).collect()
+        candidates.into_iter().map(|suspected| Item::Key(suspected, Arc::clone(&parent))).collect()
     }
 
     /// Adds a key that differs to the candidates.
     pub(crate) fn add_key(
         &mut self,
-        suspected: Suspected,
+        suspected: CandidateKey,
         parent: Arc<KeyRange>,
         context: &mut Context<'_>,
     ) {
-        let Suspected { key, image } = suspected;
+        let CandidateKey { key, image } = suspected;
         self.add_candidate(Subject::Key(key), image, parent, None, context);
     }
 
     /// Adds a one-sided range to the candidates.
     pub(crate) fn add_range(
         &mut self,
-        range: Piece,
+        range: OneSidedRange,
         part: Option<PartPlace>,
         context: &mut Context<'_>,
     ) {
-        let Piece { range, side, digest } = range;
+        let OneSidedRange { range, side, digest } = range;
         let parent = Arc::new(range.clone());
         self.add_candidate(Subject::Range(range, side), only(side, digest), parent, part, context);
     }
@@ -282,8 +286,8 @@ impl MappingState {
     /// Takes the keys of a few one-sided rows.
     pub(crate) fn take_keys(
         &mut self,
-        range: &Piece,
-        found: Vec<Suspected>,
+        range: &OneSidedRange,
+        found: Vec<CandidateKey>,
         context: &mut Context<'_>,
     ) {
         let counted = only(range.side, range.digest.rows);
@@ -312,7 +316,11 @@ impl MappingState {
     }
 
     /// Sets a part of a one-sided range to settled, and names what can be named now.
-    pub(crate) fn settle_part(&mut self, part: Option<PartPlace>, ruled: Option<(Ruling, Parts)>) {
+    pub(crate) fn settle_part(
+        &mut self,
+        part: Option<PartPlace>,
+        ruled: Option<(Ruling, PartCounts)>,
+    ) {
         if let Some(place) = part {
             let confirmed = self.one_sided.set_settled(place, ruled);
             self.name_ranges(confirmed);
@@ -332,7 +340,7 @@ impl MappingState {
 
     /// Returns whether the gap around a one-sided range is being read.
     pub(crate) fn waits_for_gap(&self) -> bool {
-        self.runs.is_asking()
+        self.runs.is_waiting_for_gap()
     }
 
     /// Returns whether nothing of the mapping is left to do.
@@ -350,7 +358,7 @@ impl MappingState {
 
 impl Restored {
     /// Removes and returns the ruling on a one-sided range that was confirmed before an interruption.
-    fn take_confirmed(&mut self, range: &KeyRange, side: Side) -> Option<(Ruling, Parts)> {
+    fn take_confirmed(&mut self, range: &KeyRange, side: Side) -> Option<(Ruling, PartCounts)> {
         let after = range.after.as_ref().map(|bound| bound.key.clone());
         let StoredPart { side: of, through, ruling, parts } = self.confirmed.remove(&after)?;
         let is_same =

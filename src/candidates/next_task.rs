@@ -85,8 +85,8 @@ impl MappingState {
             Subject::NullKeys(_) => Task::RecheckNullKeys(candidates.pop()?),
             Subject::Key(_) => {
                 *batch += 1;
-                let suspects = candidates.len() as u64;
-                context.report(Event::RecheckStarted { batch: *batch, candidates: suspects });
+                let count = candidates.len() as u64;
+                context.report(Event::RecheckStarted { batch: *batch, candidates: count });
                 Task::RecheckKeys(KeyBatch { batch: *batch, candidates })
             }
         })

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::compare::Parts;
+use crate::compare::PartCounts;
 use crate::finding::Ruling;
 use crate::row::{Bound, Key, KeyRange};
 use crate::schema::Side;
@@ -23,7 +23,7 @@ pub(crate) struct ConfirmedRange {
     pub(crate) side: Side,
     pub(crate) after: Option<Bound>,
     pub(crate) through: Option<Bound>,
-    pub(crate) parts: Parts,
+    pub(crate) parts: PartCounts,
     pub(crate) first_seen: Duration,
 }
 
@@ -33,12 +33,12 @@ pub(crate) struct StoredPart {
     pub(crate) side: Side,
     pub(crate) through: Option<Key>,
     pub(crate) ruling: Ruling,
-    pub(crate) parts: Parts,
+    pub(crate) parts: PartCounts,
 }
 
 /// The one-sided ranges of a mapping that are not named yet.
 #[derive(Debug, Default)]
-pub(crate) struct OneSidedRanges {
+pub(crate) struct OpenRanges {
     ranges: HashMap<u64, PendingRange>,
     next: u64,
     open: Option<u64>,
@@ -57,10 +57,10 @@ struct PendingRange {
 #[derive(Debug)]
 struct RangePart {
     range: KeyRange,
-    ruled: Option<(Ruling, Parts)>,
+    ruled: Option<(Ruling, PartCounts)>,
 }
 
-impl OneSidedRanges {
+impl OpenRanges {
     /// Begins a range after this key.
     pub(crate) fn begin(&mut self, side: Side, after: Option<Bound>, first_seen: Duration) {
         let (parts, is_closed, unsettled) = (Vec::new(), false, 0);
@@ -92,7 +92,7 @@ impl OneSidedRanges {
     pub(crate) fn set_settled(
         &mut self,
         place: PartPlace,
-        ruled: Option<(Ruling, Parts)>,
+        ruled: Option<(Ruling, PartCounts)>,
     ) -> Vec<ConfirmedRange> {
         let (number, part) = place;
         if let Some(range) = self.ranges.get_mut(&number) {
@@ -198,8 +198,8 @@ mod tests {
     }
 
     /// Returns this many confirmed rows.
-    fn confirmed_rows(rows: u64) -> Option<(Ruling, Parts)> {
-        let mut parts = Parts::default();
+    fn confirmed_rows(rows: u64) -> Option<(Ruling, PartCounts)> {
+        let mut parts = PartCounts::default();
         parts.add(Some(b"g"), None, rows);
         Some((confirmed(), parts))
     }
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_range_is_confirmed_when_all_its_parts_are_settled() {
-        let mut ranges = OneSidedRanges::default();
+        let mut ranges = OpenRanges::default();
         ranges.begin(Side::Source, bound(1), Duration::ZERO);
         let first = ranges.add_part(range(2, 5)).unwrap();
         let second = ranges.add_part(range(5, 9)).unwrap();
@@ -227,20 +227,20 @@ mod tests {
 
     #[test]
     fn counts_of_neighbouring_parts_are_joined() {
-        let mut ranges = OneSidedRanges::default();
+        let mut ranges = OpenRanges::default();
         ranges.begin(Side::Source, None, Duration::ZERO);
         let places: Vec<_> = (0..4).map(|n| ranges.add_part(range(n, n + 1)).unwrap()).collect();
         for place in [3, 0, 2, 1] {
             ranges.set_settled(places[place], confirmed_rows(1));
         }
         let held = ranges.ranges[&0].parts.iter().map(|part| &part.ruled.as_ref().unwrap().1);
-        assert_eq!(held.map(Parts::rows).collect::<Vec<_>>(), [4, 0, 0, 0]);
+        assert_eq!(held.map(PartCounts::rows).collect::<Vec<_>>(), [4, 0, 0, 0]);
         assert_eq!(ranges.close()[0].parts.rows(), 4);
     }
 
     #[test]
     fn a_part_that_healed_divides_a_range() {
-        let mut ranges = OneSidedRanges::default();
+        let mut ranges = OpenRanges::default();
         ranges.begin(Side::Target, None, Duration::ZERO);
         let places: Vec<_> = (0..3).map(|n| ranges.add_part(range(n, n + 1)).unwrap()).collect();
         ranges.close();

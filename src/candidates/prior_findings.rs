@@ -8,7 +8,7 @@ use super::mode::{Mode, PriorBatches};
 use super::prior_keys::PriorFindings;
 use super::task::Task;
 use crate::chunks::ChunkQueue;
-use crate::compare::{Looked, Suspected};
+use crate::compare::{CandidateKey, RowDiff};
 use crate::plan::MappingPlan;
 use crate::row::{Key, KeyRange};
 
@@ -36,7 +36,7 @@ impl MappingState {
     pub(crate) fn take_prior_keys(
         &mut self,
         keys: Vec<Key>,
-        looked: Vec<Looked>,
+        looked: Vec<RowDiff>,
         context: &mut Context<'_>,
     ) {
         for (key, looked) in keys.into_iter().zip(looked) {
@@ -49,14 +49,14 @@ impl MappingState {
 
     /// Counts a prior run's key: one that differs is a candidate, as if a scan had seen it, and one that
     /// agrees has healed since.
-    pub(super) fn count_prior_key(&mut self, key: Key, looked: Looked, context: &mut Context<'_>) {
+    pub(super) fn count_prior_key(&mut self, key: Key, looked: RowDiff, context: &mut Context<'_>) {
         let rows = looked.image.map(|digest| digest.rows);
         self.result.counts.add_read(rows);
         match looked.kind {
             None => self.result.add_healed(rows, &looked.groups),
             Some(_) => {
                 let parent = Arc::new(KeyRange::everything());
-                self.add_key(Suspected { key, image: looked.image }, parent, context);
+                self.add_key(CandidateKey { key, image: looked.image }, parent, context);
             }
         }
     }

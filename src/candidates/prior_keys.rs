@@ -2,7 +2,7 @@
 //! of these keys has returned.
 
 use crate::chunks::ScanRange;
-use crate::compare::Looked;
+use crate::compare::RowDiff;
 use crate::finding::NotRecalled;
 use crate::row::{Bound, Key, KeyOrder, KeyRange};
 
@@ -28,13 +28,13 @@ pub(crate) struct SlicePlan {
 /// Keys that were rechecked before their range is scanned, with the result of the recheck.
 #[derive(Debug, Default)]
 pub(crate) struct PriorKeys {
-    keys: Vec<(Key, Option<Looked>)>,
+    keys: Vec<(Key, Option<RowDiff>)>,
     is_sorted: bool,
 }
 
 impl PriorKeys {
     /// Adds a key with the result of its recheck.
-    pub(crate) fn add(&mut self, key: Key, looked: Looked) {
+    pub(crate) fn add(&mut self, key: Key, looked: RowDiff) {
         self.keys.push((key, Some(looked)));
         self.is_sorted = false;
     }
@@ -61,7 +61,7 @@ impl PriorKeys {
     }
 
     /// Returns the keys whose ranges were not scanned.
-    pub(crate) fn into_unscanned(self) -> impl Iterator<Item = (Key, Looked)> {
+    pub(crate) fn into_unscanned(self) -> impl Iterator<Item = (Key, RowDiff)> {
         self.keys.into_iter().filter_map(|(key, looked)| Some((key, looked?)))
     }
 }
@@ -88,7 +88,7 @@ mod tests {
         let mut prior = PriorKeys::default();
         for (number, kind) in [(9, None), (5, Some(DivergenceKind::Mismatch)), (6, None), (2, None)]
         {
-            let looked = Looked { kind, ..Looked::default() };
+            let looked = RowDiff { kind, ..RowDiff::default() };
             prior.add(key(number), looked);
         }
         assert_eq!(prior.take(&range(4, 8), &order), [&key(6)]);

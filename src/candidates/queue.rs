@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::one_sided::PartPlace;
-use crate::compare::Parts;
+use crate::compare::PartCounts;
 use crate::finding::{Candidate, Ruling, Subject};
 use crate::plan::MappingPlan;
 use crate::row::KeyRange;
@@ -26,7 +26,7 @@ pub(crate) struct OpenCandidate {
     pub(crate) part: Option<PartPlace>,
     /// The ruling on a range that was confirmed before an interruption: it is rechecked only whether the
     /// other side has rows by now.
-    pub(crate) confirmed: Option<(Ruling, Parts)>,
+    pub(crate) confirmed: Option<(Ruling, PartCounts)>,
 }
 
 /// The maximum of open candidates before the scan waits.
@@ -46,7 +46,8 @@ const LARGE_ROWS_PER_RECHECK: usize = 200;
 /// Returns how many keys of a mapping are rechecked together.
 pub(crate) fn keys_per_recheck(plan: &MappingPlan) -> usize {
     let factor = if plan.served() { 1 } else { UNSERVED };
-    let most = if plan.folds { LARGE_ROWS_PER_RECHECK } else { KEYS_PER_RECHECK * factor };
+    let most =
+        if plan.hashes_large_values { LARGE_ROWS_PER_RECHECK } else { KEYS_PER_RECHECK * factor };
     (PAIRS_PER_RECHECK * factor / plan.pairs.len()).clamp(20, most)
 }
 

@@ -296,7 +296,7 @@ impl MappingResult {
             _ => None,
         };
         // A comparison of recent changes skips all older rows.
-        let old = match self.plan.looks_since() {
+        let old = match self.plan.has_since() {
             true => self.plan.estimated_rows().unwrap_or(0).saturating_sub(read).max(1),
             false => 0,
         };

@@ -7,7 +7,7 @@ use super::mode::Mode;
 use crate::chunks::{
     BlockScan, ChunkOutcome, FinishedChunk, PriorChunk, PriorChunkState, StoredOutcome,
 };
-use crate::compare::{Compared, Parts};
+use crate::compare::{Comparison, PartCounts};
 use crate::event::Event;
 use crate::finding::{Disposition, ReadAgain, Ruling};
 use crate::row::{Bound, KeyRange};
@@ -29,7 +29,7 @@ impl MappingState {
     pub(super) fn store_compared(
         &mut self,
         chunk: u64,
-        compared: &Compared,
+        compared: &Comparison,
         context: &mut Context<'_>,
     ) {
         if context.checkpoints.are_stored()
@@ -43,7 +43,7 @@ impl MappingState {
     /// Stores the outcome of a chunk when all before it are done: then chunks tile in any order of keys.
     pub(super) fn store_finished(&self, finished: &FinishedChunk, context: &mut Context<'_>) {
         let outcome = match &finished.outcome {
-            ChunkOutcome::Compared(compared) => StoredOutcome::Compared(compared),
+            ChunkOutcome::Comparison(compared) => StoredOutcome::Compared(compared),
             ChunkOutcome::Skipped => StoredOutcome::Skipped,
             ChunkOutcome::Undecided(..) => return,
         };
@@ -58,7 +58,7 @@ impl MappingState {
     pub(super) fn store_ruling(
         &self,
         (range, side): (&KeyRange, Side),
-        (ruling, parts): (&Ruling, &Parts),
+        (ruling, parts): (&Ruling, &PartCounts),
         context: &mut Context<'_>,
     ) {
         let is_confirmed = ruling.disposition() == Disposition::Confirmed && !parts.has_rules();
@@ -74,15 +74,15 @@ impl MappingState {
     /// only handed over to the process that completes the run.
     pub(super) fn store_block_result(
         &mut self,
-        compared: Compared,
+        compared: Comparison,
         context: &mut Context<'_>,
-    ) -> Option<Compared> {
+    ) -> Option<Comparison> {
         let chunk = FIRST_BLOCK_RESULT + self.scan.block_results;
         let range = KeyRange::everything();
         self.scan.block_results += 1;
         if let Mode::Shard(finished) = &mut self.mode {
             self.scan.chunks.add_scanned(compared.rows.source.max(compared.rows.target));
-            let (outcome, is_stored) = (ChunkOutcome::Compared(compared), false);
+            let (outcome, is_stored) = (ChunkOutcome::Comparison(compared), false);
             finished.push(FinishedChunk { chunk, range, rows: 0, outcome, is_stored });
             return None;
         }
@@ -210,7 +210,7 @@ impl MappingState {
     /// Takes a stored result of the table scan, or why it could not be read.
     pub(crate) fn take_stored_result(
         &mut self,
-        compared: Result<Compared, String>,
+        compared: Result<Comparison, String>,
         context: &mut Context<'_>,
     ) {
         match compared {
@@ -237,7 +237,7 @@ impl MappingState {
     pub(crate) fn take_stored_chunk(
         &mut self,
         chunk: u64,
-        compared: Option<Compared>,
+        compared: Option<Comparison>,
         context: &mut Context<'_>,
     ) {
         self.scan.chunks.set_stored(chunk, compared);

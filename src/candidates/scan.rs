@@ -9,7 +9,7 @@ use super::task::{Rescan, ScanResult, Split, Task};
 use crate::chunks::{
     BlockProgress, BlockRead, BlockResult, ChunkOutcome, FinishedChunk, MOST_GIVEN_UP, ReadFailure,
 };
-use crate::compare::{Compared, Item};
+use crate::compare::{Comparison, Item};
 use crate::row::{Bound, KeyRange};
 
 impl MappingState {
@@ -42,7 +42,7 @@ impl MappingState {
             self.store_finished(&finished, context);
             let FinishedChunk { range, outcome, .. } = finished;
             match outcome {
-                ChunkOutcome::Compared(compared) => self.take_chunk(range, compared, context),
+                ChunkOutcome::Comparison(compared) => self.take_chunk(range, compared, context),
                 ChunkOutcome::Skipped => self.interrupt_range(context),
                 ChunkOutcome::Undecided(rows, reason) => {
                     self.result.report_undecided(&range, rows, &reason, context);
@@ -57,7 +57,7 @@ impl MappingState {
         self.request_ends();
     }
 
-    fn take_chunk(&mut self, range: KeyRange, compared: Compared, context: &mut Context<'_>) {
+    fn take_chunk(&mut self, range: KeyRange, compared: Comparison, context: &mut Context<'_>) {
         self.forget_prior_keys(&range, &compared);
         let agreed = compared.matched > 0;
         let rows = compared.rows;
@@ -81,7 +81,7 @@ impl MappingState {
                 self.scan.blocks = None;
                 return self.store_scan(true, context);
             }
-            BlockProgress::Compared(compared) => compared,
+            BlockProgress::Comparison(compared) => compared,
             BlockProgress::Finished(compared) => {
                 self.scan.blocks = None;
                 self.scan.chunks.close();
@@ -123,14 +123,14 @@ impl MappingState {
     pub(crate) fn take_rescanned(
         &mut self,
         range: KeyRange,
-        compared: Compared,
+        compared: Comparison,
         context: &mut Context<'_>,
     ) {
         self.given_up = 0;
         for item in self.count_compared(range, compared) {
             match item {
                 Item::Key(suspected, parent) => self.add_key(suspected, parent, context),
-                Item::Lone(range) => self.add_range(range, None, context),
+                Item::OneSided(range) => self.add_range(range, None, context),
             }
         }
     }

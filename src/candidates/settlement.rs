@@ -9,7 +9,7 @@ use super::one_sided::ConfirmedRange;
 use super::queue::OpenCandidate;
 use super::result::FindingDetails;
 use super::task::{CountedRows, Rescan, Task, UnreadableKey};
-use crate::compare::Looked;
+use crate::compare::RowDiff;
 use crate::finding::{DivergenceKind, FindingPlace, Recheck, RecheckOutcome, Ruling, Subject};
 use crate::plan::{AcceptRule, Strategy};
 use crate::row::{Bound, Digest, Group, KeyRange};
@@ -20,7 +20,7 @@ const LEAST_ONE_SIDED: u64 = 5;
 
 /// The result of a recheck.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Comparison {
+enum RecheckResult {
     /// The sides differ.
     Different,
     /// The sides differ within a tolerance.
@@ -29,10 +29,10 @@ enum Comparison {
     Equal,
 }
 
-impl Comparison {
+impl RecheckResult {
     /// Returns the result for rows that should not exist.
-    fn of_unwanted(rows: u64) -> Comparison {
-        if rows == 0 { Comparison::Equal } else { Comparison::Different }
+    fn of_unwanted(rows: u64) -> RecheckResult {
+        if rows == 0 { RecheckResult::Equal } else { RecheckResult::Different }
     }
 }
 
@@ -44,15 +44,15 @@ impl MappingState {
         mut candidate: OpenCandidate,
         image: BySide<Digest>,
         groups: &BySide<Vec<Group>>,
-        comparison: Comparison,
+        comparison: RecheckResult,
         context: &mut Context<'_>,
     ) -> Option<(OpenCandidate, Option<Ruling>)> {
         let rows = image.map(|digest| digest.rows);
         let counted = candidate.difference.image.map(|digest| digest.rows);
         self.result.counts.correct_read(counted, rows);
-        let agree = comparison != Comparison::Different;
+        let agree = comparison != RecheckResult::Different;
         // A digest has no tolerance: a row within it at the first recheck may never have been beyond.
-        let never_differed = comparison == Comparison::Tolerated
+        let never_differed = comparison == RecheckResult::Tolerated
             && self.result.plan.strategy == Strategy::Digest
             && candidate.difference.rechecks() == 0
             && counted.all(|rows| *rows == 1);
@@ -79,14 +79,14 @@ impl MappingState {
     pub(crate) fn take_rechecked(
         &mut self,
         candidates: Vec<OpenCandidate>,
-        looked: Vec<Looked>,
+        looked: Vec<RowDiff>,
         context: &mut Context<'_>,
     ) {
         for (candidate, looked) in candidates.into_iter().zip(looked) {
             let comparison = match looked.kind {
-                Some(_) => Comparison::Different,
-                None if looked.cleared => Comparison::Tolerated,
-                None => Comparison::Equal,
+                Some(_) => RecheckResult::Different,
+                None if looked.within_tolerance => RecheckResult::Tolerated,
+                None => RecheckResult::Equal,
             };
             let settled = self.settle(candidate, looked.image, &looked.groups, comparison, context);
             if let Some((candidate, Some(ruling))) = settled
@@ -94,7 +94,7 @@ impl MappingState {
             {
                 let plan = Arc::clone(&self.result.plan);
                 let differing = looked.columns.iter().map(|(pair, _)| *pair);
-                let rule = plan.accepts.covering(kind, &looked.rules, differing);
+                let rule = plan.accepts.find_covering(kind, &looked.rules, differing);
                 let ruling = if rule.is_some() { ruling.accepted() } else { ruling };
                 let rows = looked.image.map(|digest| digest.rows);
                 self.result.add_difference(kind, ruling.disposition(), rows, &looked.groups);
@@ -110,11 +110,11 @@ impl MappingState {
         ruling: &Ruling,
         rule: Option<&AcceptRule>,
         kind: DivergenceKind,
-        looked: Looked,
+        looked: RowDiff,
         context: &mut Context<'_>,
     ) {
         let first_seen = candidate.difference.first_seen;
-        let Looked { image, key, columns, groups, changed_at, .. } = looked;
+        let RowDiff { image, key, columns, groups, changed_at, .. } = looked;
         let key = self.result.key_text(key);
         if kind != DivergenceKind::DuplicateKey {
             let group = groups.source.first().or(groups.target.first()).cloned();
@@ -142,7 +142,7 @@ impl MappingState {
     ) {
         let Subject::NullKeys(side) = candidate.difference.subject else { return };
         let CountedRows { digest, parts } = std::mem::take(&mut counted[side]);
-        let comparison = Comparison::of_unwanted(digest.rows);
+        let comparison = RecheckResult::of_unwanted(digest.rows);
         let settled =
             self.settle(candidate, only(side, digest), &BySide::default(), comparison, context);
         let Some((candidate, Some(ruling))) = settled else { return };
@@ -182,7 +182,7 @@ impl MappingState {
             self.open -= 1;
             (candidate, Some(confirmed))
         } else {
-            let comparison = Comparison::of_unwanted(image[side].rows);
+            let comparison = RecheckResult::of_unwanted(image[side].rows);
             let settled = self.settle(candidate, image, &BySide::default(), comparison, context);
             let Some((candidate, ruling)) = settled else { return };
             let ruled = ruling.map(|ruling| {

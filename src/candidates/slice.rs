@@ -11,7 +11,7 @@ use super::mapping::{MappingState, null_keys};
 use super::mode::{Mode, PriorBatches};
 use super::prior_keys::{PriorKeys, SlicePlan};
 use crate::chunks::ChunkQueue;
-use crate::compare::Compared;
+use crate::compare::Comparison;
 use crate::plan::MappingPlan;
 use crate::row::{Key, KeyRange, VerifiedBy};
 
@@ -34,11 +34,11 @@ impl MappingState {
 
     /// Forgets the first recheck of keys in a range that was scanned. Those that agreed then and now have
     /// healed.
-    pub(super) fn forget_prior_keys(&mut self, range: &KeyRange, compared: &Compared) {
+    pub(super) fn forget_prior_keys(&mut self, range: &KeyRange, compared: &Comparison) {
         let Mode::Slice(_, prior) = &mut self.mode else { return };
         let agreed = prior.take(range, &self.result.plan.order);
-        if !agreed.is_empty() && compared.lone.is_none() {
-            let differ: HashSet<&Key> = compared.suspects.iter().map(|row| &row.key).collect();
+        if !agreed.is_empty() && compared.one_sided.is_none() {
+            let differ: HashSet<&Key> = compared.candidates.iter().map(|row| &row.key).collect();
             let healed = agreed.iter().filter(|key| !differ.contains(*key)).count();
             self.result.counts.healed += healed as u64;
         }

@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::one_sided::ConfirmedRange;
 use super::queue::OpenCandidate;
 use crate::chunks::{BlockRead, BlockResult};
-use crate::compare::{Compared, Expectation, Gap, Looked, Parts, Piece, Suspected};
+use crate::compare::{
+    CandidateKey, Comparison, Expectation, KeyGap, OneSidedRange, PartCounts, RowDiff,
+};
 use crate::row::{Bound, Digest, Key, KeyRange};
 use crate::schema::{BySide, Side};
 
@@ -37,7 +39,7 @@ pub(crate) enum Task {
     /// Finds the gap of one side's keys around rows of the other.
     FindGap(GapSearch),
     /// Reads the keys of a few one-sided rows.
-    ReadKeys(Piece),
+    ReadKeys(OneSidedRange),
     /// Counts the rows with a NULL in their key.
     CountNullKeys,
     /// Rechecks keys that a prior run has found.
@@ -67,11 +69,11 @@ pub(crate) enum TaskAnswer {
     Rescan(Rescan, ScanResult),
     /// The boundary, and the estimated rows up to it.
     Split(Split, Option<(Bound, u64)>),
-    FindGap(Gap),
-    ReadKeys(Piece, Vec<Suspected>),
+    FindGap(KeyGap),
+    ReadKeys(OneSidedRange, Vec<CandidateKey>),
     CountNullKeys(BySide<CountedRows>),
-    RecheckPrior(Vec<Key>, Vec<Looked>),
-    RecheckKeys(KeyBatch, Vec<Looked>),
+    RecheckPrior(Vec<Key>, Vec<RowDiff>),
+    RecheckKeys(KeyBatch, Vec<RowDiff>),
     RecheckRange(OpenCandidate, BySide<CountedRows>),
     RecheckNullKeys(OpenCandidate, BySide<CountedRows>),
     NameRange(ConfirmedRange, Option<Bound>),
@@ -100,7 +102,7 @@ pub(crate) struct ChunkScan {
 /// What the comparison of a range has returned.
 #[derive(Debug)]
 pub(crate) struct ScanResult {
-    pub(crate) compared: Compared,
+    pub(crate) compared: Comparison,
     /// The duration of the first statement.
     pub(crate) statement: Duration,
 }
@@ -153,5 +155,5 @@ pub(crate) struct UnreadableKey {
 #[derive(Debug, Default)]
 pub(crate) struct CountedRows {
     pub(crate) digest: Digest,
-    pub(crate) parts: Parts,
+    pub(crate) parts: PartCounts,
 }

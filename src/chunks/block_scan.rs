@@ -13,7 +13,9 @@ use super::failure::ReadFailure;
 use super::settings::ChunkSettings;
 use super::size::THROTTLED;
 use super::step::{BlockRange, BlockRead, BlockStep};
-use crate::compare::{Ask, BucketGroup, BucketRow, Buckets, BucketsProgress, Compared, Passed};
+use crate::compare::{
+    BlockQuery, BucketGroup, BucketRow, Buckets, BucketsProgress, Comparison, ScanOutcome,
+};
 use crate::plan::{MappingPlan, Partition};
 use crate::row::{Blocks, Digest};
 use crate::schema::{BySide, Side};
@@ -53,9 +55,9 @@ impl BlockResult {
 #[derive(Debug)]
 pub(crate) enum BlockProgress {
     /// Some hash buckets are compared for good; the others are scanned again.
-    Compared(Compared),
+    Comparison(Comparison),
     /// Everything is compared; this was the rest.
-    Finished(Compared),
+    Finished(Comparison),
     /// Hash buckets are of no use for these tables.
     Useless,
 }
@@ -121,7 +123,7 @@ impl BlockScan {
                     return None;
                 }
                 self.reads += 1;
-                BlockRead { number: self.reads, ask: self.buckets.asked().clone(), ranges }
+                BlockRead { number: self.reads, ask: self.buckets.query().clone(), ranges }
             }
         };
         self.in_flight.push(read.clone());
@@ -151,10 +153,10 @@ impl BlockScan {
         for (side, content) in [(Side::Source, content.source), (Side::Target, content.target)] {
             match content {
                 Some(BlockContent::Digests(digests, counts)) => {
-                    self.buckets.digests(side, digests);
-                    self.buckets.counts(counts);
+                    self.buckets.add_digests(side, digests);
+                    self.buckets.add_counts(counts);
                 }
-                Some(BlockContent::Rows(rows)) => self.buckets.rows(side, rows),
+                Some(BlockContent::Rows(rows)) => self.buckets.add_rows(side, rows),
                 None => {}
             }
         }
@@ -169,12 +171,12 @@ impl BlockScan {
         if !is_complete || !self.in_flight.is_empty() || !self.pending.is_empty() {
             return None;
         }
-        Some(match self.buckets.passed() {
-            Passed::Useless => BlockProgress::Useless,
-            Passed::Done(compared) => BlockProgress::Finished(compared),
-            Passed::Again(_, compared) => {
+        Some(match self.buckets.finish_scan() {
+            ScanOutcome::Useless => BlockProgress::Useless,
+            ScanOutcome::Done(compared) => BlockProgress::Finished(compared),
+            ScanOutcome::NextScan(_, compared) => {
                 Side::BOTH.into_iter().for_each(|side| tables[side].begin_again());
-                BlockProgress::Compared(compared)
+                BlockProgress::Comparison(compared)
             }
         })
     }
@@ -187,7 +189,7 @@ impl BlockScan {
     pub(crate) fn state(&self) -> BlockScanState {
         let mut tables = self.tables;
         let mut unread = [&self.pending[..], &self.in_flight].concat();
-        if let (Ask::Rows(_), Some(tables)) = (self.buckets.asked(), &mut tables) {
+        if let (BlockQuery::Rows(_), Some(tables)) = (self.buckets.query(), &mut tables) {
             Side::BOTH.into_iter().for_each(|side| tables[side].begin_again());
             unread.clear();
         }
@@ -197,7 +199,7 @@ impl BlockScan {
     /// Restores how far the scan had come.
     pub(crate) fn restore(&mut self, state: BlockScanState) {
         let BlockScanState { buckets, tables, unread, reads } = state;
-        self.buckets.go_on(buckets);
+        self.buckets.resume(buckets);
         self.is_counting = tables.is_some();
         self.tables = tables;
         self.pending = unread;

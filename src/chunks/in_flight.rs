@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use super::failure::ReadFailure;
 use super::prior::{PriorChunk, PriorChunkState};
 use super::tiles::{sort, tile};
-use crate::compare::Compared;
+use crate::compare::Comparison;
 use crate::row::{Bound, KeyOrder, KeyRange};
 use crate::schema::BySide;
 
@@ -32,7 +32,7 @@ pub(crate) struct FinishedChunk {
 #[derive(Debug)]
 pub(crate) enum ChunkOutcome {
     /// The chunk was compared.
-    Compared(Compared),
+    Comparison(Comparison),
     /// The chunk is not in the sample.
     Skipped,
     /// The chunk could not be compared: its estimated rows, and the reason.
@@ -139,8 +139,8 @@ impl ChunksInFlight {
             let state = match state {
                 PriorChunkState::Clean(matched) => {
                     let rows = BySide { source: matched, target: matched };
-                    let compared = Compared { rows, matched, ..Compared::default() };
-                    ChunkState::Done(ChunkOutcome::Compared(compared))
+                    let compared = Comparison { rows, matched, ..Comparison::default() };
+                    ChunkState::Done(ChunkOutcome::Comparison(compared))
                 }
                 PriorChunkState::Dirty | PriorChunkState::Undecided => ChunkState::Stored,
                 PriorChunkState::Skipped => ChunkState::Done(ChunkOutcome::Skipped),
@@ -217,10 +217,10 @@ impl ChunksInFlight {
     }
 
     /// Takes the result of a chunk.
-    pub(crate) fn set_compared(&mut self, chunk: u64, compared: Compared) {
+    pub(crate) fn set_compared(&mut self, chunk: u64, compared: Comparison) {
         self.given_up = 0;
         if let Some(chunk) = self.get(chunk) {
-            chunk.state = ChunkState::Done(ChunkOutcome::Compared(compared));
+            chunk.state = ChunkState::Done(ChunkOutcome::Comparison(compared));
         }
     }
 
@@ -403,7 +403,7 @@ mod tests {
                     if fails {
                         chunks.set_failed(chunk, failure, "canceled", false);
                     } else {
-                        chunks.set_compared(chunk, Compared::default());
+                        chunks.set_compared(chunk, Comparison::default());
                         compared += rows;
                     }
                 } else if let Some((chunk, range, piece)) = chunks.first_oversized() {

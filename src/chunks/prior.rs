@@ -1,6 +1,6 @@
 //! Chunks that a run has compared, as its ledger stores them for the case that it is interrupted.
 
-use crate::compare::Compared;
+use crate::compare::Comparison;
 use crate::row::KeyRange;
 
 /// A chunk of an interrupted run.
@@ -33,7 +33,7 @@ pub enum PriorChunkState {
 #[derive(Clone, Copy, Debug)]
 pub enum StoredOutcome<'c> {
     /// The chunk was compared.
-    Compared(&'c Compared),
+    Compared(&'c Comparison),
     /// The chunk is not in the sample.
     Skipped,
     /// The chunk could not be compared, for this reason. Only a run of many processes stores it, for

@@ -20,7 +20,7 @@ use super::prior::PriorChunk;
 use super::remaining::{Remaining, ScanRange};
 use super::settings::ChunkSettings;
 use super::step::ScanStep;
-use crate::compare::Compared;
+use crate::compare::Comparison;
 use crate::plan::{MappingPlan, Strategy};
 use crate::row::{Bound, KeyOrder, KeyRange, VerifiedBy};
 use crate::schema::{BySide, Side};
@@ -65,7 +65,7 @@ impl ChunkQueue {
             probe: None,
             // Without an index each range would read the whole table. Digests are drilled into by hash
             // bucket, and streams are sorted; only a stream can be cut if it is too large.
-            whole: !plan.looks_since()
+            whole: !plan.has_since()
                 && !plan.served()
                 && (plan.strategy == Strategy::Digest || plan.chunk_rows.is_none()),
             cut_whole: plan.strategy == Strategy::Stream,
@@ -143,10 +143,10 @@ impl ChunkQueue {
     }
 
     /// Sets the stored outcome of a chunk; with `None` it is compared again.
-    pub(crate) fn set_stored(&mut self, chunk: u64, compared: Option<Compared>) {
+    pub(crate) fn set_stored(&mut self, chunk: u64, compared: Option<Comparison>) {
         if let Some(chunk) = self.in_flight.get(chunk) {
             (chunk.is_stored, chunk.state) = match compared {
-                Some(compared) => (true, ChunkState::Done(ChunkOutcome::Compared(compared))),
+                Some(compared) => (true, ChunkState::Done(ChunkOutcome::Comparison(compared))),
                 None => (false, ChunkState::Ready),
             };
         }
@@ -285,13 +285,13 @@ impl ChunkQueue {
     }
 
     /// Takes the result of a chunk; `statement` is the duration of its first statement.
-    pub(crate) fn set_compared(&mut self, chunk: u64, compared: Compared, statement: Duration) {
+    pub(crate) fn set_compared(&mut self, chunk: u64, compared: Comparison, statement: Duration) {
         let rows = compared.rows;
         if rows[self.larger.other()] > 2 * rows[self.larger] {
             self.larger = self.larger.other();
         }
         if let Some(requested) = self.in_flight.get(chunk).map(|chunk| chunk.rows) {
-            self.boundaries.measure(requested, rows, compared.suspects.len(), statement);
+            self.boundaries.measure(requested, rows, compared.candidates.len(), statement);
         }
         self.in_flight.set_compared(chunk, compared);
     }
@@ -415,7 +415,7 @@ mod tests {
                     if fails.next() == Some(&true) {
                         queue.set_failed(chunk, ReadFailure::BadRow, "too slow");
                     } else {
-                        let compared = Compared { rows, ..Compared::default() };
+                        let compared = Comparison { rows, ..Comparison::default() };
                         queue.set_compared(chunk, compared, Duration::from_millis(500));
                     }
                 }

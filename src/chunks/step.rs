@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::compare::{Ask, Expectation};
+use crate::compare::{BlockQuery, Expectation};
 use crate::row::{Blocks, KeyRange};
 use crate::schema::{BySide, Side};
 
@@ -30,7 +30,7 @@ pub(crate) enum BlockStep {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct BlockRead {
     pub(crate) number: u64,
-    pub(crate) ask: Ask,
+    pub(crate) ask: BlockQuery,
     /// `None` for a side that is complete.
     pub(crate) ranges: BySide<Option<BlockRange>>,
 }

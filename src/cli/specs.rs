@@ -218,7 +218,7 @@ fn read_text(path: &Path, ui: &Ui) -> Option<SpecText> {
             &(at..at + char::REPLACEMENT_CHARACTER.len_utf8()),
             "the file is not UTF-8",
         );
-        ui.diagnostics(&text, &[problem.hinted("Save the file as UTF-8.")]);
+        ui.diagnostics(&text, &[problem.with_hint("Save the file as UTF-8.")]);
         return None;
     }
     Some(text)

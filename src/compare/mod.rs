@@ -1,20 +1,20 @@
-//! Where and how two sides differ: pairing rows by key, drilling down, what a look has seen, and
-//! runs of rows that stand on one side only. State machines without I/O: `run` feeds them.
+//! The comparison of rows: pairing by key, the drill-down into ranges, the differences of a row, and
+//! ranges of rows on one side only. State machines without I/O: `run` reads the rows.
 
 mod buckets;
-mod drill;
-mod leeway;
-mod looked;
-mod pairing;
-mod parts;
-mod piece;
-mod runs;
+mod drill_down;
+mod item;
+mod one_sided;
+mod part_counts;
+mod row_diff;
+mod row_matcher;
+mod tolerance;
 
-pub use buckets::{Ask, BucketGroup, BucketRow, Buckets, Passed, Progress as BucketsProgress};
-pub use drill::{Compared, Drill, Expectation, RangeDigest, Step};
-pub use leeway::agree;
-pub use looked::{Looked, LookedUp, elements, shown, told};
-pub use pairing::{Advance, Pairing, Suspected};
-pub use parts::{MatchedGroups, Parts};
-pub use piece::{Gap, Item, Piece, Told};
-pub use runs::Runs;
+pub use buckets::{BlockQuery, BucketGroup, BucketRow, Buckets, BucketsProgress, ScanOutcome};
+pub use drill_down::{Comparison, DrillDown, DrillStep, Expectation, RangeDigest};
+pub use item::{Item, KeyGap, OneSidedRange, RangeEvent};
+pub use one_sided::OneSidedRanges;
+pub use part_counts::{MatchedGroups, PartCounts};
+pub use row_diff::{KeyRows, RowDiff, display_text, elements, text_field};
+pub use row_matcher::{Advance, CandidateKey, RowMatcher};
+pub use tolerance::agree;

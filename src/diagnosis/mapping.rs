@@ -106,7 +106,8 @@ impl MappingDiagnosis {
             Some((place, values))
         });
         // A redacted value is a hash, which explains nothing.
-        let is_visible = |place: u16| !finding.keys_only && !pairs[usize::from(place)].terms.redact;
+        let is_visible =
+            |place: u16| !finding.keys_only && !pairs[usize::from(place)].settings.redact;
         let visible =
             columns.clone().map(|(place, values)| (place, is_visible(place).then_some(values)));
         self.columns.add(visible, key);

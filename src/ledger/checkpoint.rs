@@ -17,7 +17,7 @@ use super::recorder::Recorder;
 use super::redaction::{Redaction, Storage};
 use super::stored_row::{LedgerWrite, StoredRow, values};
 use crate::chunks::{PriorChunk, PriorChunkState, StoredOutcome};
-use crate::compare::Compared;
+use crate::compare::Comparison;
 use crate::problem::Problem;
 use crate::row::{GroupCounts, KeyRange};
 
@@ -147,7 +147,7 @@ impl Recorder {
     ///
     /// # Errors
     /// When the ledger cannot be read, or the chunk is damaged.
-    pub async fn read_outcome(&self, mapping: &str, chunk: u64) -> Result<Compared, Problem> {
+    pub async fn read_outcome(&self, mapping: &str, chunk: u64) -> Result<Comparison, Problem> {
         self.read_chunk_outcome(mapping, chunk, self.redaction().of_rows(mapping)).await
     }
 
@@ -298,17 +298,17 @@ impl StoredChunk {
 }
 
 /// Returns whether the numbers tell everything.
-fn is_clean(compared: &Compared) -> bool {
-    let Compared { rows, matched, suspects, lone, groups } = compared;
+fn is_clean(compared: &Comparison) -> bool {
+    let Comparison { rows, matched, candidates, one_sided, groups } = compared;
     let all = rows.all(|rows| rows == matched);
-    all && suspects.is_empty() && lone.is_none() && *groups == GroupCounts::default()
+    all && candidates.is_empty() && one_sided.is_none() && *groups == GroupCounts::default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::redaction::{decode, encode};
     use super::*;
-    use crate::compare::Suspected;
+    use crate::compare::CandidateKey;
     use crate::row::{Bound, Digest, Fingerprint, Key};
     use crate::schema::{BySide, Side};
 
@@ -327,28 +327,31 @@ mod tests {
             let place = groups.place(group);
             groups.add(place, 3);
         }
-        let suspect = Suspected {
+        let candidate = CandidateKey {
             key: Key::new([&[7; 40][..]]),
             image: BySide { source: digest, target: Digest::default() },
         };
-        let compared = Compared {
+        let compared = Comparison {
             rows: BySide { source: 9, target: 8 },
             matched: 8,
-            suspects: vec![suspect],
-            lone: Some((Side::Target, digest)),
+            candidates: vec![candidate],
+            one_sided: Some((Side::Target, digest)),
             groups,
         };
-        assert_eq!(decode::<Compared>(&encode(&compared)).unwrap(), compared);
-        assert!(decode::<Compared>(b"\xff").is_err());
+        assert_eq!(decode::<Comparison>(&encode(&compared)).unwrap(), compared);
+        assert!(decode::<Comparison>(b"\xff").is_err());
     }
 
     #[test]
     fn a_chunk_that_numbers_describe_is_clean() {
-        let clean =
-            Compared { rows: BySide { source: 5, target: 5 }, matched: 5, ..Compared::default() };
+        let clean = Comparison {
+            rows: BySide { source: 5, target: 5 },
+            matched: 5,
+            ..Comparison::default()
+        };
         assert!(is_clean(&clean));
-        let lone = Some((Side::Source, Digest::default()));
-        assert!(!is_clean(&Compared { lone, ..clean.clone() }));
-        assert!(!is_clean(&Compared { rows: BySide { source: 6, target: 5 }, ..clean }));
+        let one_sided = Some((Side::Source, Digest::default()));
+        assert!(!is_clean(&Comparison { one_sided, ..clean.clone() }));
+        assert!(!is_clean(&Comparison { rows: BySide { source: 6, target: 5 }, ..clean }));
     }
 }

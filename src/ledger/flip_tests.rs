@@ -9,7 +9,7 @@ mod tests {
     use super::super::stored_row::{LedgerWrite, StoredRow, StoredValue, values};
     use super::super::{Location, Recorder, ReplayOutcome, Store, StoredBlockScan};
     use crate::chunks::{PriorChunkState, StoredOutcome};
-    use crate::compare::{Compared, Parts, Suspected};
+    use crate::compare::{CandidateKey, Comparison, PartCounts};
     use crate::event::Event;
     use crate::finding::{
         Finding, MappingRecord, NamedValues, RangeText, Ruling, RunRecord, SummaryRecord,
@@ -36,14 +36,14 @@ mod tests {
     }
 
     /// Returns a chunk with every kind of difference.
-    fn compared() -> Compared {
+    fn compared() -> Comparison {
         let key = Key::new([&42_i32.to_be_bytes()[..]]);
-        Compared {
+        Comparison {
             rows: BySide { source: 9, target: 8 },
             matched: 8,
-            suspects: vec![Suspected { key, image: BySide::default() }],
-            lone: Some((Side::Target, Digest::default())),
-            ..Compared::default()
+            candidates: vec![CandidateKey { key, image: BySide::default() }],
+            one_sided: Some((Side::Target, Digest::default())),
+            ..Comparison::default()
         }
     }
 
@@ -56,7 +56,7 @@ mod tests {
         recorder.record_events(&mut [Event::RunStarted(run)]).await;
         let range = KeyRange { after: bound(1), through: bound(100) };
         recorder.record_chunk("t", (0, &range, 100), StoredOutcome::Compared(&compared()));
-        let parts = Parts::default();
+        let parts = PartCounts::default();
         recorder.record_ruling("t", &Some(1_u8), &(Side::Source, &parts));
         recorder.record_block_scan("t", &(1_u64, "state"));
         recorder.record_coverage("t", "id", &Coverage::nothing(7));
@@ -192,10 +192,10 @@ mod tests {
             StoredValue::Bytes(bytes) => {
                 let _ = decode::<KeyRange>(bytes);
                 let _ = decode::<(KeyRange, String)>(bytes);
-                let _ = decode::<Compared>(bytes);
+                let _ = decode::<Comparison>(bytes);
                 let _ = decode::<String>(bytes);
                 let _ = decode::<Option<Key>>(bytes);
-                let _ = decode::<(Option<Key>, (Side, Option<Key>, Ruling, Parts))>(bytes);
+                let _ = decode::<(Option<Key>, (Side, Option<Key>, Ruling, PartCounts))>(bytes);
             }
             StoredValue::Text(text) => {
                 let _ = serde_json::from_str::<RunRecord>(text);
@@ -289,7 +289,7 @@ mod tests {
         assert!(recorder.read_outcome("t", 0).await.is_err());
         for (mapping, damaged) in [("t", 0), ("u", 1)] {
             let rulings =
-                recorder.read_rulings::<Option<u8>, (Side, Parts)>(mapping).await.unwrap();
+                recorder.read_rulings::<Option<u8>, (Side, PartCounts)>(mapping).await.unwrap();
             assert_eq!((rulings.0.len(), rulings.1), (0, damaged));
         }
         let pass = recorder.read_block_scan::<(u64, String)>("t").await.unwrap();
@@ -333,7 +333,7 @@ mod tests {
             fn random_bytes_are_decoded_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
                 decode_all(&StoredValue::Bytes(bytes.clone()));
                 read::<KeyRange>(&bytes);
-                read::<Compared>(&bytes);
+                read::<Comparison>(&bytes);
                 read::<Option<Key>>(&bytes);
                 if let Ok(key) = decode::<Key>(&bytes) {
                     prop_assert_eq!(Key::new(key.fields()), key.clone());
@@ -407,7 +407,7 @@ mod tests {
             compared.groups.add(place, 3);
             let range = KeyRange { after: bound(1), through: bound(100) };
             let key = Some(Key::new([&b"k"[..]]));
-            let mut parts = Parts::default();
+            let mut parts = PartCounts::default();
             parts.add(Some(b"7"), None, 4);
             let confirmed = decode::<Ruling>(&[0]).unwrap();
             let run = RunRecord::new("01J".into(), "test", "h".into(), "s".into(), named());
@@ -445,10 +445,10 @@ mod tests {
             let long = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f];
             assert!(decode::<Key>(&long).is_err());
             assert!(decode::<String>(&long).is_err());
-            let mut compared = encode(&Compared::default());
+            let mut compared = encode(&Comparison::default());
             let at = compared.len() - 3;
             compared.splice(at..=at, long);
-            assert!(decode::<Compared>(&compared).is_err());
+            assert!(decode::<Comparison>(&compared).is_err());
             // Nothing may be left behind the end.
             assert!(decode::<u8>(&[7, 0]).is_err());
         }

@@ -87,7 +87,7 @@ impl Catalog<'_> {
         &self,
         queries: &[(&Fragment, &QueryColumns)],
     ) -> Result<Vec<Result<Relation, PgError>>, PgError> {
-        let asked = queries.iter().map(|(query, _)| sql::query_stands_alone(query, self.params));
+        let asked = queries.iter().map(|(query, _)| sql::query_check(query, self.params));
         let alone = self.lease.pipeline(&self.operators, asked).await?;
         let oids = queries.iter().flat_map(|(_, query)| &query.columns).map(|(_, oid, _)| *oid);
         let types = self.lease.types(&self.own, oids).await?;
@@ -168,7 +168,7 @@ impl Catalog<'_> {
         expressions: &[(&Reads, &[&ColumnName], &Fragment)],
     ) -> Result<Vec<Result<String, PgError>>, PgError> {
         let asked = expressions.iter().map(|(reads, columns, fragment)| {
-            sql::expression_told(self.side, reads, columns, fragment, self.params)
+            sql::expression_plan(self.side, reads, columns, fragment, self.params)
         });
         let answers = self.lease.pipeline(&self.operators, asked).await?;
         let output = |rows: Vec<Row>| {

@@ -4,7 +4,7 @@ use super::error::{PgError, Remedy};
 use super::lease::Lease;
 use super::row::Row;
 use super::session::Session;
-use crate::plan::{CANARIES, judge_canaries};
+use crate::plan::{SELF_TEST_VECTORS, judge_self_test};
 use crate::schema::{DigestTrust, Instance, Server, WalEnd};
 use crate::sql;
 
@@ -66,7 +66,7 @@ impl Lease {
             let why = format!("PostgreSQL {} is older than 14", version / 10_000);
             return Ok(DigestTrust::Refused(why));
         }
-        let rows = match self.all(session, &sql::canaries()).await {
+        let rows = match self.all(session, &sql::self_test()).await {
             Ok(rows) => rows,
             // A look-alike may lack the functions; that is no reason not to stream.
             Err(error) if matches!(error.remedy, Remedy::GiveUp | Remedy::Isolate) => {
@@ -76,10 +76,10 @@ impl Lease {
             Err(error) => return Err(error),
         };
         let [row] = rows.as_slice() else { return Err(PgError::unexpected("not one row")) };
-        let sums: Result<Vec<_>, PgError> = (0..CANARIES.len())
+        let sums: Result<Vec<_>, PgError> = (0..SELF_TEST_VECTORS.len())
             .map(|canary| Ok((row.get::<&str>(2 * canary)?, row.get(2 * canary + 1)?)))
             .collect();
-        Ok(judge_canaries(&sums?))
+        Ok(judge_self_test(&sums?))
     }
 
     async fn check_settings(&self, session: &Session) -> Result<(), PgError> {

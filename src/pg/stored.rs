@@ -151,7 +151,7 @@ impl Catalog<'_> {
     /// # Errors
     /// What the server says.
     pub async fn unmovable(&self, sequences: &[&str]) -> Result<Vec<String>, PgError> {
-        let rows = self.lease.all(&self.own, &sql::unmovable(sequences)).await?;
+        let rows = self.lease.all(&self.own, &sql::unmovable_sequences(sequences)).await?;
         rows.iter().map(|row| row.get(0)).collect()
     }
 

@@ -1,7 +1,7 @@
-//! Accept rules with the side that each condition means.
+//! Accept rules with the side of each condition.
 //!
-//! A condition names `source.` or `target.`, and only the server whose row it names can read it. That
-//! is found by putting it to both: the one that takes it is the one that is meant.
+//! A condition names `source.` or `target.`, and only the server with that row can parse it. So both
+//! servers parse it: the one that succeeds has the side.
 
 use jiff::civil::Date;
 
@@ -11,34 +11,34 @@ use crate::finding::DivergenceKind;
 use crate::schema::{BySide, Side};
 use crate::spec::{Accept, Diagnostic, Fragment, Mapping, did_you_mean};
 
-/// Divergence that is agreed to.
+/// A rule that accepts divergence.
 #[derive(Clone, Debug)]
 pub struct AcceptRule {
-    /// The side whose row the condition speaks of.
+    /// The side whose row the condition is about.
     pub side: Side,
-    /// Which rows.
+    /// The rows that it accepts.
     pub condition: Fragment,
-    /// Kinds of divergence that it covers.
+    /// The kinds of divergence that it accepts.
     pub kinds: Vec<DivergenceKind>,
-    /// The pairs that may differ, by place; any, if none are named.
+    /// The pairs that may differ, by index; `None` for all.
     pub columns: Option<Vec<usize>>,
-    /// Why it was agreed to.
+    /// Why it is accepted.
     pub reason: String,
-    /// The last day on which it counts, in UTC.
+    /// The last day on which the rule applies, in UTC.
     pub until: Date,
 }
 
-/// The rules of a mapping.
+/// The accept rules of a mapping.
 #[derive(Clone, Debug, Default)]
 pub struct AcceptRules {
-    /// Those that count.
+    /// Rules that apply.
     pub live: Vec<AcceptRule>,
-    /// Those that have expired: they count for nothing, and are told.
+    /// Rules that have expired: they do not apply, and are reported.
     pub expired: Vec<AcceptRule>,
 }
 
 impl AcceptRules {
-    /// Puts rules aside that have expired on this day; they count for nothing from then on.
+    /// Moves the rules that have expired on this day out of `live`.
     pub fn expire(&mut self, today: Date) {
         let (live, expired) =
             std::mem::take(&mut self.live).into_iter().partition(|rule| rule.until >= today);
@@ -46,32 +46,34 @@ impl AcceptRules {
         self.expired.extend::<Vec<AcceptRule>>(expired);
     }
 
-    /// The places of the rules whose conditions a side's rows are asked for.
+    /// Returns the indexes of the rules with a condition on a side's rows.
     pub fn of(&self, side: Side) -> Vec<usize> {
-        self.places(|rule| rule.side == side)
+        self.indexes(|rule| rule.side == side)
     }
 
-    /// The places of the rules that could cover rows that only this side has.
-    pub fn of_lone(&self, side: Side) -> Vec<usize> {
-        self.places(|rule| rule.side == side && rule.kinds.contains(&DivergenceKind::only_in(side)))
+    /// Returns the indexes of the rules that may accept rows which only this side has.
+    pub fn of_one_sided(&self, side: Side) -> Vec<usize> {
+        self.indexes(|rule| {
+            rule.side == side && rule.kinds.contains(&DivergenceKind::only_in(side))
+        })
     }
 
-    fn places(&self, fits: impl Fn(&AcceptRule) -> bool) -> Vec<usize> {
+    fn indexes(&self, fits: impl Fn(&AcceptRule) -> bool) -> Vec<usize> {
         let rules = self.live.iter().enumerate();
         rules.filter(|(_, rule)| fits(rule)).map(|(place, _)| place).collect()
     }
 
-    /// The first rule that covers a divergence, of those whose conditions hold.
-    pub fn covering(
+    /// Returns the first rule that accepts a divergence, of the rules whose conditions hold.
+    pub fn find_covering(
         &self,
         kind: DivergenceKind,
         holding: &[usize],
         differing: impl Iterator<Item = usize> + Clone,
     ) -> Option<&AcceptRule> {
         let covers = |rule: &AcceptRule| {
-            let within =
+            let lists_all =
                 |columns: &Vec<usize>| differing.clone().all(|pair| columns.contains(&pair));
-            rule.kinds.contains(&kind) && rule.columns.as_ref().is_none_or(within)
+            rule.kinds.contains(&kind) && rule.columns.as_ref().is_none_or(lists_all)
         };
         let rules = self.live.iter().enumerate();
         rules
@@ -81,8 +83,8 @@ impl AcceptRules {
     }
 }
 
-/// The rules of a mapping, or what is wrong with them.
-pub(super) fn accept_rules(
+/// Makes the accept rules of a mapping. Reports what is wrong with them.
+pub(super) fn make_accept_rules(
     mapping: &Mapping,
     pairs: &[Pair],
     facts: BySide<&Facts>,
@@ -91,9 +93,9 @@ pub(super) fn accept_rules(
     let mut rules = Vec::new();
     for (place, accept) in mapping.accepts.iter().enumerate() {
         let refusals = facts.map(|facts| facts.accepts.get(place).and_then(Option::as_ref));
-        let side = side_meant(accept, refusals).map_err(|problem| problems.push(problem));
+        let side = find_side(accept, refusals).map_err(|problem| problems.push(problem));
         let columns = accept.columns.as_ref().map(|names| {
-            names.iter().filter_map(|name| pair_place(pairs, name, "accept", problems)).collect()
+            names.iter().filter_map(|name| find_pair(pairs, name, "accept", problems)).collect()
         });
         let Ok(side) = side else { continue };
         rules.push(AcceptRule {
@@ -108,8 +110,8 @@ pub(super) fn accept_rules(
     AcceptRules { live: rules, expired: Vec::new() }
 }
 
-/// The side that takes the condition; nothing is known against it there.
-fn side_meant(accept: &Accept, refusals: BySide<Option<&Diagnostic>>) -> Result<Side, Diagnostic> {
+/// Returns the side whose server parsed the condition.
+fn find_side(accept: &Accept, refusals: BySide<Option<&Diagnostic>>) -> Result<Side, Diagnostic> {
     let span = accept.condition.span();
     let names = BySide::new(|side: Side| accept.condition.mentions(side.name()));
     match (refusals.source, refusals.target) {
@@ -122,9 +124,9 @@ fn side_meant(accept: &Accept, refusals: BySide<Option<&Diagnostic>>) -> Result<
             span,
             "\"where\" of this rule could be meant of either side",
         )
-        .hinted("Write source. or target. before its columns, to say whose row is meant.")),
+        .with_hint("Write source. or target. before its columns, to say whose row is meant.")),
         (Some(_), Some(_)) if names.source && names.target => {
-            Err(Diagnostic::error(span, "\"where\" of this rule refers to both sides").hinted(
+            Err(Diagnostic::error(span, "\"where\" of this rule refers to both sides").with_hint(
                 "One server evaluates it, and it has only its own row: name source. or target., not both.",
             ))
         }
@@ -134,29 +136,29 @@ fn side_meant(accept: &Accept, refusals: BySide<Option<&Diagnostic>>) -> Result<
     }
 }
 
-/// The pair that rows are grouped by. Its values must be told as they are, and equal where they agree,
-/// or one row would belong to two groups.
-pub(super) fn group_place(
+/// Returns the index of the pair that groups the rows. Its values must not be redacted, and equal where
+/// they agree, or one row would belong to two groups.
+pub(super) fn find_group(
     mapping: &Mapping,
     pairs: &[Pair],
     problems: &mut Vec<Diagnostic>,
 ) -> Option<usize> {
     let name = mapping.group_by.as_ref()?;
-    let place = pair_place(pairs, name, "group_by", problems)?;
-    let Pair { leeway, terms, .. } = &pairs[place];
-    let why = match (leeway, terms.redact) {
+    let place = find_pair(pairs, name, "group_by", problems)?;
+    let Pair { tolerance, settings, .. } = &pairs[place];
+    let why = match (tolerance, settings.redact) {
         (None, false) => return Some(place),
         (Some(_), _) => "whose values may differ and still agree",
         (None, true) => "which is redacted, while groups are told by value",
     };
     let message = format!("group_by names \"{}\", {why}", name.value);
     let hint = "Name another pair, or one of your own with sql and target_sql.";
-    problems.push(Diagnostic::error(&name.span, message).hinted(hint));
+    problems.push(Diagnostic::error(&name.span, message).with_hint(hint));
     None
 }
 
-/// The place of a pair that the spec names.
-fn pair_place(
+/// Returns the index of a pair that the spec names.
+fn find_pair(
     pairs: &[Pair],
     name: &crate::spec::Placed<String>,
     what: &str,
@@ -170,7 +172,7 @@ fn pair_place(
             Some(near) => format!("Did you mean \"{near}\"?"),
             None => "A pair is named after its target column.".to_owned(),
         };
-        problems.push(Diagnostic::error(&name.span, message).hinted(hint));
+        problems.push(Diagnostic::error(&name.span, message).with_hint(hint));
     }
     place
 }
@@ -199,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_condition_belongs_to_the_side_that_it_names() {
+    fn a_condition_has_the_side_that_it_names() {
         let side = |condition: &str| plan(&rule(condition, "")).unwrap().accepts.live[0].side;
         assert_eq!(side("source.a = 1"), Side::Source);
         assert_eq!(side("target.a = 1"), Side::Target);
@@ -215,7 +217,7 @@ mod tests {
     fn every_column_that_differs_must_be_listed() {
         let plan = plan(&rule("source.a = 1", ", columns = [\"a\"]")).unwrap();
         let covers = |kind, holding: &[usize], differing: &[usize]| {
-            plan.accepts.covering(kind, holding, differing.iter().copied()).is_some()
+            plan.accepts.find_covering(kind, holding, differing.iter().copied()).is_some()
         };
         assert!(covers(DivergenceKind::Mismatch, &[0], &[1]));
         assert!(!covers(DivergenceKind::Mismatch, &[0], &[1, 2]));
@@ -224,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_counts_on_its_last_day_and_not_on_the_next() {
+    fn a_rule_applies_on_its_last_day_and_not_on_the_next() {
         let mut plan = plan(&rule("source.a = 1", "")).unwrap();
         plan.accepts.expire(jiff::civil::date(2027, 1, 31));
         assert_eq!((plan.accepts.live.len(), plan.accepts.expired.len()), (1, 0));
@@ -239,8 +241,8 @@ mod tests {
         let found = plan("group_by = \"tenant\"").unwrap_err();
         assert_eq!(found, ["group_by names \"tenant\", which is not a pair"]);
         assert_eq!(plan("group_by = \"a\"").unwrap().group, Some(1));
-        for terms in ["redact = true", "tolerance = '1'"] {
-            let column = format!("group_by = \"a\"\ncolumns.a = {{ from = 'a', {terms} }}");
+        for settings in ["redact = true", "tolerance = '1'"] {
+            let column = format!("group_by = \"a\"\ncolumns.a = {{ from = 'a', {settings} }}");
             assert!(plan(&column).unwrap_err()[0].starts_with("group_by names \"a\", wh"));
         }
     }

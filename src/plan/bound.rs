@@ -1,15 +1,15 @@
-//! Whether the two forms of a stored key agree: the bytes that statements compare, and the text that
-//! people read. A checkpoint of which they do not is not one that this program wrote for this mapping.
+//! The check of stored keys: their bytes, which statements compare, and their text must be of one value.
+//! A checkpoint with a key that fails was not written by this program for this mapping.
 
-use super::canon::Canon;
+use super::canonical_form::CanonicalForm;
 use super::mapping::MappingPlan;
 use super::pair::Pair;
 use crate::row::{Bound, KeyRange};
 use crate::schema::Builtin;
 
 impl MappingPlan {
-    /// Returns whether both ends of a range are keys of this mapping whose two forms agree, as far as
-    /// that can be told without a server.
+    /// Returns whether both ends of a range are keys of this mapping whose bytes and text agree, as far as
+    /// that is known without a server.
     pub fn fits(&self, range: &KeyRange) -> bool {
         let fits = |bound: &Bound| {
             let pairs = self.key();
@@ -24,36 +24,42 @@ impl MappingPlan {
     }
 }
 
-/// Returns whether a field of a key and its text may be of one value. A text in a form that is not
-/// known here is left to its checksum, and so is one that is redacted.
+/// Returns whether a field of a key and its text may be of one value. A redacted text, and one in a form
+/// that is not known here, is protected by its checksum only.
 fn agrees(pair: &Pair, field: &[u8], text: &str) -> bool {
-    if pair.terms.redact {
+    if pair.settings.redact {
         return true;
     }
-    match pair.canon {
-        Canon::As(Builtin::Int2) => whole(text, field.try_into().map(i16::from_be_bytes)),
-        Canon::As(Builtin::Int4) => whole(text, field.try_into().map(i32::from_be_bytes)),
-        Canon::As(Builtin::Int8) => whole(text, field.try_into().map(i64::from_be_bytes)),
-        Canon::As(Builtin::Uuid) => {
+    match pair.form {
+        CanonicalForm::As(Builtin::Int2) => {
+            is_number(text, field.try_into().map(i16::from_be_bytes))
+        }
+        CanonicalForm::As(Builtin::Int4) => {
+            is_number(text, field.try_into().map(i32::from_be_bytes))
+        }
+        CanonicalForm::As(Builtin::Int8) => {
+            is_number(text, field.try_into().map(i64::from_be_bytes))
+        }
+        CanonicalForm::As(Builtin::Uuid) => {
             let digits: String = text.chars().filter(|digit| *digit != '-').collect();
             field.len() == 16
                 && u128::from_str_radix(&digits, 16)
                     .map_or(true, |number| number.to_be_bytes() == field)
         }
         // `char(n)` may be padded in one of the forms.
-        Canon::Text => unpadded(text.as_bytes()) == unpadded(field),
+        CanonicalForm::Text => trim_padding(text.as_bytes()) == trim_padding(field),
         _ => true,
     }
 }
 
 /// Returns a text without the blanks at its end.
-fn unpadded(text: &[u8]) -> &[u8] {
+fn trim_padding(text: &[u8]) -> &[u8] {
     let length = text.iter().rposition(|byte| *byte != b' ').map_or(0, |last| last + 1);
     &text[..length]
 }
 
 /// Returns whether a text is this number, if it is one.
-fn whole<N: Into<i64>, E>(text: &str, number: Result<N, E>) -> bool {
+fn is_number<N: Into<i64>, E>(text: &str, number: Result<N, E>) -> bool {
     number.is_ok_and(|number| text.parse().map_or(true, |text: i64| text == number.into()))
 }
 

@@ -1,9 +1,10 @@
-//! The column that says when a row was last changed, as the spec names it.
+//! The last-modified column of a side, as the spec names it.
 //!
-//! It is no pair: it is told with a finding and says which side is behind, never whether sides differ.
+//! It is not a pair: a finding shows it, to say which side is behind, but it never decides whether rows
+//! differ.
 
+use super::column_pairs::{ColumnPair, require_column};
 use super::facts::Facts;
-use super::pairing::{PairCandidate, require_column};
 use crate::schema::{Builtin, ColumnName, PgType, Side};
 use crate::spec::{Diagnostic, Mapping, Placed};
 
@@ -12,18 +13,18 @@ use crate::spec::{Diagnostic, Mapping, Placed};
 pub struct ChangedAt {
     /// The column.
     pub column: ColumnName,
-    /// Whether it is of a redacted pair, so that it may not be told.
+    /// Whether a redacted pair reads it, so that it must not be shown.
     pub redacted: bool,
-    /// Values that part the table into stretches of about equally many rows, by its statistics.
+    /// Values that divide the table into ranges of about equally many rows, by its statistics.
     pub spread: Vec<String>,
 }
 
-/// A side's last-modified column, or what is wrong with it.
-pub(super) fn changed_at(
+/// Returns a side's last-modified column. Reports what is wrong with it.
+pub(super) fn find_changed_at(
     mapping: &Mapping,
     side: Side,
     facts: &Facts,
-    pairs: &[PairCandidate],
+    pairs: &[ColumnPair],
     problems: &mut Vec<Diagnostic>,
 ) -> Option<ChangedAt> {
     let relation = &facts.relation;
@@ -38,15 +39,15 @@ pub(super) fn changed_at(
         let display = &column.column_type.display;
         let message = format!("\"changed_at\" names {side} column \"{name}\", which is {display}");
         let hint = "Name a column of a date or timestamp type, or leave it out.";
-        problems.push(Diagnostic::error(span, message).hinted(hint));
+        problems.push(Diagnostic::error(span, message).with_hint(hint));
         return None;
     }
     if !column.readable {
         let message = format!("the role may not read {side} column \"{name}\" of \"changed_at\"");
         let hint = "GRANT SELECT on it, or leave \"changed_at\" out.";
-        problems.push(Diagnostic::error(span, message).hinted(hint));
+        problems.push(Diagnostic::error(span, message).with_hint(hint));
         return None;
     }
-    let redacted = pairs.iter().any(|pair| pair.terms.redact && pair.sides[side].reads(name));
+    let redacted = pairs.iter().any(|pair| pair.settings.redact && pair.sides[side].reads(name));
     Some(ChangedAt { column: name.clone(), redacted, spread: facts.changed_at.clone() })
 }

@@ -1,38 +1,37 @@
-//! What is known of a mapping before it is planned: what both servers say, and what the command line
-//! does.
+//! The input of a plan besides the spec: facts from both servers, and options of the command line.
 
 use std::collections::BTreeMap;
 
 use crate::schema::{ColumnType, Relation, Shape};
 use crate::spec::{Diagnostic, StrategyChoice};
 
-/// What both servers say about one mapping's side.
+/// Facts about one side of a mapping, from its server.
 #[derive(Clone, Debug)]
 pub struct Facts {
-    /// What identifies it, taken before anything else here was asked: what changes later is noticed.
+    /// The identity of what is read, queried before all other facts, so that later changes are noticed.
     pub shape: Shape,
-    /// The relation read.
+    /// The relation that is read.
     pub relation: Relation,
     /// The types of the side's expressions, by pair name.
     pub expressions: BTreeMap<String, ColumnType>,
-    /// Of each accept rule of the mapping, why this side does not take its condition; nothing if it
-    /// does.
+    /// For each accept rule of the mapping, why this side's server refuses its condition; `None` if it
+    /// does not.
     pub accepts: Vec<Option<Diagnostic>>,
-    /// How the values of the last-modified column are spread, by the statistics, as texts in order.
+    /// The histogram of the last-modified column, by the statistics, as texts in order.
     pub changed_at: Vec<String>,
-    /// Only rows that were changed at this moment of the side's clock or later are asked for.
+    /// Only rows that changed at this moment of the side's clock or later are compared.
     pub moment: Option<String>,
 }
 
-/// What the command line says about planning.
+/// Options of the command line that affect the plan.
 #[derive(Clone, Copy, Debug)]
 pub struct PlanOptions {
-    /// The strategy in effect.
+    /// The requested strategy.
     pub strategy: StrategyChoice,
-    /// Rows of a chunk, where they are fixed.
+    /// The number of rows of a chunk, where it is fixed.
     pub chunk_rows: Option<u64>,
-    /// Whether only some key ranges are looked at.
+    /// Whether only some key ranges are compared (`--sample`).
     pub sampled: bool,
-    /// Whether stretches of the keys are compared one by one.
+    /// Whether the keys are compared in slices.
     pub sliced: bool,
 }

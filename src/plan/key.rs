@@ -1,25 +1,25 @@
-//! The key of a mapping: which pairs make it, what proves it, and in which order it is searched.
+//! The key of a mapping: its pairs, the indexes that prove it, and its order.
 //!
-//! A key is proven on a side by a unique, immediate index over columns that are all NOT NULL and
-//! all in the key; partial, invalid and deferrable indexes prove nothing. What no index proves is
-//! checked while scanning: duplicates and NULLs are findings, never silence.
+//! A unique, immediate index over columns that are all NOT NULL and all in the key proves the key on a
+//! side; partial, invalid and deferrable indexes prove nothing. A key without proof is checked while
+//! scanning: duplicates and NULLs become findings.
 //!
-//! Ranges are searched in one order of the key's columns on both sides. The order of the spec means
-//! nothing to the servers, so the plan takes the order that an index serves.
+//! Key ranges use one order of the key's columns on both sides. The order in the spec has no meaning, so
+//! the plan takes the order that an index serves.
 
-use super::canon::Canon;
+use super::canonical_form::CanonicalForm;
+use super::column_pairs::ColumnPair;
 use super::pair::{Expression, Pair};
-use super::pairing::PairCandidate;
 use crate::row::KeyField;
 use crate::schema::{
     Builtin, BySide, Collation, ColumnName, ColumnType, Index, PgType, Relation, Server, Side,
 };
 use crate::spec::{Diagnostic, Mapping, did_you_mean};
 
-/// The places of the key's pairs among the candidates.
+/// Returns the indexes of the key's pairs.
 pub(super) fn choose(
     mapping: &Mapping,
-    candidates: &[PairCandidate],
+    candidates: &[ColumnPair],
     target: &Relation,
 ) -> Result<Vec<usize>, Diagnostic> {
     match &mapping.key {
@@ -32,19 +32,19 @@ pub(super) fn choose(
                         Some(near) => format!("Did you mean \"{near}\"?"),
                         None => "A pair is named after its target column.".to_owned(),
                     };
-                    Diagnostic::error(&name.span, message).hinted(hint)
+                    Diagnostic::error(&name.span, message).with_hint(hint)
                 })
             };
             key.value.iter().map(place).collect()
         }
-        None => default_key(mapping, candidates, target),
+        None => find_default_key(mapping, candidates, target),
     }
 }
 
-/// The target's primary key, else its narrowest unique index without NULLs.
-fn default_key(
+/// Returns the pairs of the target's primary key, or else of its narrowest unique index without NULLs.
+fn find_default_key(
     mapping: &Mapping,
-    candidates: &[PairCandidate],
+    candidates: &[ColumnPair],
     target: &Relation,
 ) -> Result<Vec<usize>, Diagnostic> {
     let span = mapping.sides.target.reads.span();
@@ -57,7 +57,7 @@ fn default_key(
         let message = format!("mapping \"{}\" has no key", mapping.name);
         let hint = "The target has no primary key and no unique index over NOT NULL columns: \
                     name the pairs that make a row unique with key = [\"…\"].";
-        return Err(Diagnostic::error(span, message).hinted(hint));
+        return Err(Diagnostic::error(span, message).with_hint(hint));
     };
     let column_place = |name: &ColumnName| {
         candidates.iter().position(|pair| pair.sides.target == Expression::Column(name.clone()))
@@ -68,21 +68,21 @@ fn default_key(
             column_place(name).ok_or_else(|| {
                 let message = format!("key column \"{name}\" of the target is not mapped");
                 let hint = "Map it, or name other pairs with key = [\"…\"].";
-                Diagnostic::error(span, message).hinted(hint)
+                Diagnostic::error(span, message).with_hint(hint)
             })
         })
         .collect()
 }
 
-/// Whether an index keeps rows apart by these columns at every moment.
+/// Returns whether an index keeps its columns unique and without NULLs at every moment.
 fn proves(index: &Index, relation: &Relation) -> bool {
     let not_null = |name: &ColumnName| relation.column(name).is_some_and(|column| column.not_null);
     index.unique && index.columns.iter().all(|column| column.name.as_ref().is_some_and(not_null))
 }
 
-/// The index that proves the key on a side, by name.
-pub(super) fn proof(relation: &Relation, side: Side, key: &[Pair]) -> Option<String> {
-    let distinct = |pair: &&Pair| keeps_values_apart(pair.canon, &pair.sides[side].column_type);
+/// Returns the name of the index that proves the key on a side.
+pub(super) fn find_proof(relation: &Relation, side: Side, key: &[Pair]) -> Option<String> {
+    let distinct = |pair: &&Pair| keeps_values_apart(pair.form, &pair.sides[side].column_type);
     let columns: Vec<&ColumnName> =
         key.iter().filter(distinct).filter_map(|p| column(p, side)).collect();
     let within = |index: &&Index| {
@@ -95,13 +95,13 @@ pub(super) fn proof(relation: &Relation, side: Side, key: &[Pair]) -> Option<Str
     relation.indexes.iter().find(within).map(|index| index.name.clone())
 }
 
-/// Whether values that differ in the column also differ in the canon.
-fn keeps_values_apart(canon: Canon, column_type: &ColumnType) -> bool {
-    match (canon, column_type.pg_type.base()) {
-        (canon, _) if canon.merges() => false,
-        (Canon::JsonbText, base) => base == &PgType::Builtin(Builtin::Jsonb),
-        (Canon::As(Builtin::Uuid), base) => base == &PgType::Builtin(Builtin::Uuid),
-        (Canon::Float(builtin), base) => base == &PgType::Builtin(builtin),
+/// Returns whether different values of the column have different canonical forms.
+fn keeps_values_apart(form: CanonicalForm, column_type: &ColumnType) -> bool {
+    match (form, column_type.pg_type.base()) {
+        (form, _) if form.merges() => false,
+        (CanonicalForm::JsonbText, base) => base == &PgType::Builtin(Builtin::Jsonb),
+        (CanonicalForm::As(Builtin::Uuid), base) => base == &PgType::Builtin(Builtin::Uuid),
+        (CanonicalForm::Float(builtin), base) => base == &PgType::Builtin(builtin),
         _ => true,
     }
 }
@@ -113,8 +113,8 @@ fn column(pair: &Pair, side: Side) -> Option<&ColumnName> {
     }
 }
 
-/// Puts the key's pairs into the order that indexes serve, and tells which index serves each side.
-pub(super) fn order(
+/// Sorts the key's pairs into the order that indexes serve. Returns the index that serves each side.
+pub(super) fn sort_pairs(
     key: &mut Vec<Pair>,
     relations: BySide<&Relation>,
     rows: BySide<u64>,
@@ -142,7 +142,7 @@ pub(super) fn order(
     serves
 }
 
-/// The orders of the key's places in which indexes of one side begin with the key's columns.
+/// Returns the orders of the key's pairs in which indexes of one side begin with them.
 fn serving_orders(key: &[Pair], relation: &Relation, side: Side) -> Vec<Vec<usize>> {
     let place = |name: &ColumnName| key.iter().position(|pair| column(pair, side) == Some(name));
     let begins = |index: &Index| {
@@ -153,6 +153,7 @@ fn serving_orders(key: &[Pair], relation: &Relation, side: Side) -> Vec<Vec<usiz
     relation.indexes.iter().filter_map(begins).collect()
 }
 
+/// Returns the name of the index that serves key ranges in this order.
 fn serving_index(key: &[&Pair], relation: &Relation, side: Side) -> Option<String> {
     let serves = |index: &&Index| {
         index.columns.len() >= key.len()
@@ -165,15 +166,15 @@ fn serving_index(key: &[&Pair], relation: &Relation, side: Side) -> Option<Strin
     relation.indexes.iter().find(serves).map(|index| index.name.clone())
 }
 
-/// Whether a side's rows lie far from their neighbours by key, as the statistics of the key's first
-/// column say.
-pub(super) fn scattered(first: Option<&Pair>, side: Side, relation: &Relation) -> bool {
+/// Returns whether a side's rows are stored far from their neighbours by key, by the statistics of the
+/// key's first column.
+pub(super) fn is_scattered(first: Option<&Pair>, side: Side, relation: &Relation) -> bool {
     let first = first.and_then(|pair| relation.column(column(pair, side)?));
     first.is_some_and(|column| column.scattered)
 }
 
-/// Searches text keys by the columns themselves where both sides order them by one and the same
-/// collation. Tells whether there are such.
+/// Lets key ranges compare text columns themselves where both sides order them by the same collation.
+/// Returns whether there are such columns.
 pub(super) fn share_collations(key: &mut [Pair]) -> bool {
     let ids = |pair: &Pair| {
         pair.sides.as_ref().map(|side| {
@@ -187,7 +188,7 @@ pub(super) fn share_collations(key: &mut [Pair]) -> bool {
                 .filter(|_| textual && plain && column.collation == Collation::Linguistic)
         })
     };
-    for pair in key.iter_mut().filter(|pair| pair.canon == Canon::Text && !pair.in_utf8) {
+    for pair in key.iter_mut().filter(|pair| pair.form == CanonicalForm::Text && !pair.in_utf8) {
         let BySide { source, target } = ids(pair);
         if source.is_some() && source == target {
             pair.sides.source.searched_raw = true;
@@ -197,12 +198,12 @@ pub(super) fn share_collations(key: &mut [Pair]) -> bool {
     key.iter().any(is_collated)
 }
 
-/// How a key pair is ordered.
-pub(super) fn field(pair: &Pair) -> Option<KeyField> {
-    if is_collated(pair) { Some(KeyField::Collated) } else { pair.canon.key_field() }
+/// Returns how a key pair is ordered.
+pub(super) fn order_of(pair: &Pair) -> Option<KeyField> {
+    if is_collated(pair) { Some(KeyField::Collated) } else { pair.form.key_field() }
 }
 
-/// Goes back to the order of bytes.
+/// Returns to the order of bytes.
 pub(super) fn unshare_collations(key: &mut [Pair]) {
     for pair in key.iter_mut().filter(|pair| is_collated(pair)) {
         pair.sides.source.searched_raw = false;
@@ -210,22 +211,22 @@ pub(super) fn unshare_collations(key: &mut [Pair]) {
     }
 }
 
-/// Whether a key pair is searched in the order of a collation that the sides share.
+/// Returns whether ranges of a key pair are in the order of a collation that the sides share.
 pub(super) fn is_collated(pair: &Pair) -> bool {
     pair.sides.any(|side| side.searched_raw && side.column_type.collation == Collation::Linguistic)
 }
 
-/// Whether the server can search a key pair by the column itself, in the order of its canon.
-pub(super) fn searched_raw(canon: Canon, column_type: &ColumnType) -> bool {
+/// Returns whether key ranges can compare the column itself, in the order of its canonical form.
+pub(super) fn is_searched_raw(form: CanonicalForm, column_type: &ColumnType) -> bool {
     let PgType::Builtin(base) = column_type.pg_type.base() else { return false };
     use Builtin as B;
-    match canon.wire() {
-        _ if canon.merges() => false,
+    match form.wire() {
+        _ if form.merges() => false,
         // Across integer widths, and between date and timestamp, one operator family compares.
         B::Int2 | B::Int4 | B::Int8 => matches!(base, B::Int2 | B::Int4 | B::Int8),
         B::Timestamp => matches!(base, B::Date | B::Timestamp),
         B::Text => {
-            canon == Canon::Text
+            form == CanonicalForm::Text
                 && compares_as_text(*base)
                 && column_type.collation == Collation::Bytes
         }
@@ -233,18 +234,18 @@ pub(super) fn searched_raw(canon: Canon, column_type: &ColumnType) -> bool {
     }
 }
 
-/// Whether both servers order texts under "C" as their UTF-8 is ordered, and take each other's.
+/// Returns whether both servers order texts under "C" as UTF-8 does, and accept each other's texts.
 pub(super) fn order_alike(servers: BySide<&Server>) -> bool {
     let both = |set: &[&str]| servers.all(|server| set.contains(&server.encoding.as_str()));
     both(&["UTF8", "SQL_ASCII"]) || both(&["LATIN1"])
 }
 
-/// Whether the server can look a key pair up by the column itself: equality may find too much (the
-/// client compares keys byte for byte), never too little.
-pub(super) fn looked_up_raw(canon: Canon, column_type: &ColumnType) -> bool {
+/// Returns whether keys can be looked up by the column itself. Its equality may find too many rows (the
+/// client compares keys byte for byte), never too few.
+pub(super) fn is_looked_up_raw(form: CanonicalForm, column_type: &ColumnType) -> bool {
     let textual =
         matches!(column_type.pg_type.base(), PgType::Builtin(base) if compares_as_text(*base));
-    searched_raw(canon, column_type) || (canon == Canon::Text && textual)
+    is_searched_raw(form, column_type) || (form == CanonicalForm::Text && textual)
 }
 
 fn compares_as_text(builtin: Builtin) -> bool {

@@ -1,18 +1,19 @@
-//! One mapping's plan, put together from its spec and the facts about both sides.
+//! The plan of a mapping, made from the spec and the facts about both sides.
 
 use std::sync::Arc;
 
-use super::accept::{AcceptRules, accept_rules, group_place};
-use super::canon::Canon;
-use super::changed_at::changed_at;
+use super::accept::{AcceptRules, find_group, make_accept_rules};
+use super::canonical_form::CanonicalForm;
+use super::changed_at::find_changed_at;
+use super::changed_since::find_since;
+use super::column_pairs::{ColumnPair, pair_columns, report_pair};
 use super::facts::{Facts, PlanOptions};
 use super::pair::{Expression, Pair, PairSide};
-use super::pairing::{PairCandidate, pair, refuse_meeting};
 use super::partition::Groups;
 use super::side::SidePlan;
-use super::since::since;
 use super::strategy::{Strategy, choose};
-use super::{Partition, key, meet, partition, rule};
+use super::{Partition, key, partition, rule};
+use crate::problem::Problem;
 use crate::row::KeyOrder;
 use crate::schema::{Builtin, BySide, Collation, ColumnType, PgType, Relation, Server, Side};
 use crate::spec::{Diagnostic, Mapping, Param, Reads, Spec};
@@ -23,57 +24,58 @@ const BLOCKS_SINCE: u32 = 140_000;
 /// What will be done for one mapping.
 #[derive(Clone, Debug)]
 pub struct MappingPlan {
-    /// Its name.
+    /// The mapping's name.
     pub name: String,
     /// All pairs, those of the key first.
     pub pairs: Vec<Pair>,
-    /// How many of them make the key.
+    /// The number of pairs that make the key.
     pub key_width: usize,
-    /// The pair by whose values rows are counted and judged apart, by place.
+    /// The index of the pair whose values group the rows.
     pub group: Option<usize>,
-    /// How many groups there are, by the statistics.
+    /// The number of groups, by the statistics.
     pub groups: Option<u64>,
-    /// Divergence that is agreed to.
+    /// The accept rules.
     pub accepts: AcceptRules,
     /// The order of keys.
     pub order: KeyOrder,
-    /// Each side.
+    /// The plan of each side.
     pub sides: BySide<SidePlan>,
     /// How rows are compared.
     pub strategy: Strategy,
-    /// Why so.
+    /// The reason for the strategy.
     pub reason: String,
-    /// How the rows are parted.
+    /// How the rows are divided into statements.
     pub partition: Partition,
-    /// Why so.
+    /// The reason for the partition.
     pub partition_reason: String,
-    /// Whether large values are compared by their hash, so that no client has to hold them.
-    pub folds: bool,
-    /// Rows of a chunk, where they are fixed.
+    /// Whether large values are compared by their hash, so that the client need not hold them.
+    pub hashes_large_values: bool,
+    /// The number of rows of a chunk, where it is fixed.
     pub chunk_rows: Option<u64>,
     /// Parameters of the operator's SQL.
     pub params: Arc<[Param]>,
-    /// What is worth knowing, as sentences.
+    /// Notes for the user, as sentences.
     pub notes: Vec<String>,
 }
 
 impl MappingPlan {
-    /// The pairs that make the key.
+    /// Returns the pairs that make the key.
     pub fn key(&self) -> &[Pair] {
         &self.pairs[..self.key_width]
     }
 
-    /// The first pair of the key whose values no report tells: without them it names no row.
+    /// Returns the first redacted pair of the key: without its values a key identifies no row.
     pub fn redacted_key(&self) -> Option<&Pair> {
-        self.key().iter().find(|pair| pair.terms.redact)
+        self.key().iter().find(|pair| pair.settings.redact)
     }
 
     /// Returns whether any column is redacted.
     pub fn redacts(&self) -> bool {
-        self.pairs.iter().any(|pair| pair.terms.redact)
+        self.pairs.iter().any(|pair| pair.settings.redact)
     }
 
-    /// The key in its order, as a text: key ranges of two plans mean the same rows only if it is the same.
+    /// Returns the key in its order, as a text. Key ranges of two plans select the same rows only if this
+    /// text is the same.
     pub fn key_text(&self) -> String {
         let field = |pair: &Pair| {
             let collated = if key::is_collated(pair) { " as collated" } else { "" };
@@ -82,43 +84,43 @@ impl MappingPlan {
         self.key().iter().map(field).collect::<Vec<_>>().join(", ")
     }
 
-    /// Parts the rows so, whatever was chosen.
-    fn part(&mut self, partition: Partition) {
+    /// Divides the rows this way, whatever was chosen.
+    fn set_partition(&mut self, partition: Partition) {
         self.partition = partition;
         for side in Side::BOTH {
             let side = &mut self.sides[side];
-            // In which file rows lie is no matter to ranges.
+            // The file in which rows lie does not matter to key ranges.
             side.shape.filenode = side.file.filter(|_| partition == Partition::Buckets);
         }
     }
 
-    /// Parts the rows as a run that was begun does. Not into buckets where nothing proves the key: what
-    /// stands twice on both sides would not show.
-    pub fn part_as(&mut self, begun: Partition) {
+    /// Divides the rows as the resumed run does; but not into hash buckets where no index proves the key,
+    /// since duplicates on both sides would not be seen.
+    pub fn partition_as(&mut self, begun: Partition) {
         if begun != self.partition && (begun == Partition::Ranges || self.key_proven()) {
-            self.part(begun);
+            self.set_partition(begun);
             self.partition_reason = "the run was begun so".to_owned();
         }
     }
 
-    /// Rows of the larger side by the statistics.
+    /// Returns the number of rows of the larger side, by the statistics.
     pub fn estimated_rows(&self) -> Option<u64> {
         self.sides.source.estimated_rows.max(self.sides.target.estimated_rows)
     }
 
-    /// Rows that a comparison passes over, if that is known.
+    /// Returns the number of rows that a comparison reads, if it is known.
     pub fn expected_rows(&self) -> Option<u64> {
-        // Nobody knows how many have changed lately.
+        // The number of recently changed rows is not known.
         self.estimated_rows().filter(|_| !self.since_indexed())
     }
 
-    /// Whether an index of each side serves key ranges.
+    /// Returns whether an index of each side serves key ranges.
     pub fn served(&self) -> bool {
         self.sides.all(|side| side.served_by.is_some())
     }
 
-    /// Chunks that a scan would take, if the statistics know of rows. Where chunks are sized by time,
-    /// half a second is taken to be 250,000 rows of ordinary width.
+    /// Returns the number of chunks that a scan would take, if the statistics have a number of rows. Where
+    /// chunks are sized by time, 250,000 rows of ordinary width are taken for half a second.
     pub fn estimated_chunks(&self) -> Option<u64> {
         if self.partition == Partition::Ranges
             && !self.served()
@@ -130,17 +132,17 @@ impl MappingPlan {
         Some(rows.div_ceil(self.chunk_rows.unwrap_or(250_000)).max(1))
     }
 
-    /// Whether only keys are looked at whose row changed lately.
-    pub fn looks_since(&self) -> bool {
+    /// Returns whether only recently changed rows are compared (`--since`).
+    pub fn has_since(&self) -> bool {
         self.sides.source.since.is_some()
     }
 
-    /// Whether indexes of both sides find what changed lately.
+    /// Returns whether indexes of both sides find the recently changed rows.
     pub fn since_indexed(&self) -> bool {
         self.sides.all(|side| side.since.as_ref().is_some_and(|since| since.indexed))
     }
 
-    /// Whether neither duplicates nor NULLs can stand in a side's key.
+    /// Returns whether the key is proven on both sides: no duplicates, no NULLs.
     pub fn key_proven(&self) -> bool {
         self.sides.all(|side| side.key_proof.is_some())
     }
@@ -149,7 +151,7 @@ impl MappingPlan {
 /// Plans one mapping.
 ///
 /// # Errors
-/// Every problem found, with its place in the spec; warnings come with the plan otherwise.
+/// All problems, with their places in the spec. A plan comes with the warnings.
 pub fn plan_mapping(
     spec: &Spec,
     mapping: &Mapping,
@@ -159,7 +161,7 @@ pub fn plan_mapping(
 ) -> Result<(MappingPlan, Vec<Diagnostic>), Vec<Diagnostic>> {
     let mut problems = Vec::new();
     let relations = facts.map(|facts| &facts.relation);
-    let candidates = pair(mapping, relations, &mut problems);
+    let candidates = pair_columns(mapping, relations, &mut problems);
     check_access(mapping, &candidates, relations, servers, &mut problems);
     let key = key::choose(mapping, &candidates, relations.target)
         .map_err(|problem| problems.push(problem));
@@ -176,23 +178,15 @@ pub fn plan_mapping(
                 Some(order) => key_pairs.push((order, pair)),
                 None => other_pairs.push(pair),
             },
-            Err((types, refusal)) => {
-                refuse_meeting(
-                    candidate,
-                    types.as_ref().map(String::as_str),
-                    refusal,
-                    &mut problems,
-                );
+            Err((types, problem)) => {
+                report_pair(candidate, types.as_ref().map(String::as_str), problem, &mut problems);
             }
         }
     }
-    let tolerant = candidates.iter().find(|pair| pair.terms.tolerance.is_some());
+    let tolerant = candidates.iter().find(|pair| pair.settings.tolerance.is_some());
     let tolerant = tolerant.map(|pair| pair.name.as_str());
-    let chosen = choose(options.strategy, servers, tolerant).map_err(|why| {
-        let message = format!("the strategy \"digest\" cannot be had: {why}");
-        let problem = Diagnostic::error(&mapping.span, message);
-        problems.push(problem.hinted("Use strategy \"stream\", which compares the rows here."));
-    });
+    let chosen = choose(options.strategy, servers, tolerant, &mapping.span)
+        .map_err(|problem| problems.push(problem));
     let Ok((strategy, reason)) = chosen else { return Err(problems) };
     if problems.iter().any(Diagnostic::is_error) {
         return Err(problems);
@@ -201,16 +195,16 @@ pub fn plan_mapping(
     let mut pairs: Vec<Pair> = key_pairs.into_iter().map(|(_, pair)| pair).collect();
     let rows = relations.map(|relation| relation.estimated_rows.unwrap_or(0));
     let collated = key::share_collations(&mut pairs);
-    let mut served_by = key::order(&mut pairs, relations, rows);
+    let mut served_by = key::sort_pairs(&mut pairs, relations, rows);
     if collated && served_by.any(Option::is_none) {
         key::unshare_collations(&mut pairs);
-        served_by = key::order(&mut pairs, relations, rows);
+        served_by = key::sort_pairs(&mut pairs, relations, rows);
     }
     let key_width = pairs.len();
-    let order = KeyOrder(pairs.iter().filter_map(key::field).collect());
+    let order = KeyOrder(pairs.iter().filter_map(key::order_of).collect());
     let mut changed =
-        BySide::new(|side| changed_at(mapping, side, facts[side], &candidates, &mut problems));
-    let mut since = since(mapping, facts, &mut problems);
+        BySide::new(|side| find_changed_at(mapping, side, facts[side], &candidates, &mut problems));
+    let mut since = find_since(mapping, facts, &mut problems);
     let by_blocks = |side: Side| relations[side].heap && servers[side].version >= BLOCKS_SINCE;
     let sides = BySide::new(|side| SidePlan {
         reads: mapping.sides[side].reads.clone(),
@@ -219,7 +213,7 @@ pub fn plan_mapping(
         search_path: spec.sides[side].search_path.clone(),
         kind: relations[side].kind,
         estimated_rows: relations[side].estimated_rows,
-        key_proof: key::proof(relations[side], side, &pairs),
+        key_proof: key::find_proof(relations[side], side, &pairs),
         key_nullable: pairs.iter().any(|pair| nullable(pair, side, relations[side])),
         served_by: served_by[side].clone(),
         by_blocks: by_blocks(side),
@@ -228,9 +222,9 @@ pub fn plan_mapping(
         changed_at: changed[side].take(),
         since: since[side].take(),
     });
-    let scattered = BySide::new(|side| key::scattered(pairs.first(), side, relations[side]));
+    let scattered = BySide::new(|side| key::is_scattered(pairs.first(), side, relations[side]));
     let fixed = options.chunk_rows.is_some() || options.sampled || options.sliced;
-    let groups = partition::groups(mapping, &candidates, relations);
+    let groups = partition::count_groups(mapping, &candidates, relations);
     let (partition, partition_reason) =
         partition::choose(strategy, &sides, scattered, fixed, groups);
     let (partition, partition_reason) = match &sides.source.since {
@@ -241,12 +235,12 @@ pub fn plan_mapping(
         let message =
             format!("mapping \"{}\" cannot be sampled: no index serves its key", mapping.name);
         let hint = "A sample takes key ranges, which an index of each side has to find.";
-        problems.push(Diagnostic::error(&mapping.span, message).hinted(hint));
+        problems.push(Diagnostic::error(&mapping.span, message).with_hint(hint));
         return Err(problems);
     }
     pairs.extend(other_pairs);
-    let group = group_place(mapping, &pairs, &mut problems);
-    let accepts = accept_rules(mapping, &pairs, facts, &mut problems);
+    let group = find_group(mapping, &pairs, &mut problems);
+    let accepts = make_accept_rules(mapping, &pairs, facts, &mut problems);
     if problems.iter().any(Diagnostic::is_error) {
         return Err(problems);
     }
@@ -264,62 +258,64 @@ pub fn plan_mapping(
         partition,
         partition_reason,
         // Lengths and hashes mean the same only in one encoding.
-        folds: relations.any(|relation| relation.large)
+        hashes_large_values: relations.any(|relation| relation.large)
             && servers.source.encoding == servers.target.encoding,
         chunk_rows: options.chunk_rows,
         params: spec.params.clone().into(),
         notes: Vec::new(),
     };
-    plan.part(partition);
+    plan.set_partition(partition);
     plan.notes = notes(&plan, relations, servers);
     Ok((plan, problems))
 }
 
-type NoMeeting = (BySide<String>, meet::Refusal);
+/// Why a pair cannot be compared: the types of both sides, and a problem whose message is a clause.
+type PairProblem = (BySide<String>, Problem);
 
 fn make_pair(
     spec: &Spec,
-    candidate: &PairCandidate,
+    candidate: &ColumnPair,
     facts: BySide<&Facts>,
     servers: BySide<&Server>,
     in_key: bool,
-) -> Result<Pair, NoMeeting> {
+) -> Result<Pair, PairProblem> {
     let types = BySide::new(|side| type_of(candidate, side, facts[side]));
-    let refused = |refusal| (types.as_ref().map(|t| t.display.clone()), refusal);
+    let refused = |problem| (types.as_ref().map(|t| t.display.clone()), problem);
     let searching = spec.sides.iter().find(|(_, side)| !side.search_path.is_empty());
     if let Some((side, _)) = searching
         && types.any(|t| t.pg_type.names_an_object())
     {
-        return Err(refused(meet::Refusal {
-            why: format!("names are written otherwise under the search_path of [{side}]"),
-            hint: "Put the column into \"ignore\", or leave the search_path out.".to_owned(),
-        }));
+        return Err(refused(
+            Problem::new(format!("names are written otherwise under the search_path of [{side}]"))
+                .with_hint("Put the column into \"ignore\", or leave the search_path out."),
+        ));
     }
-    let terms = &candidate.terms;
-    let (canon, leeway) =
-        rule::agree(terms, &types.source, &types.target, candidate.asked).map_err(refused)?;
+    let settings = &candidate.settings;
+    let (form, tolerance) =
+        rule::choose_form(settings, &types.source, &types.target, candidate.asked)
+            .map_err(refused)?;
     if in_key {
-        rule::in_key(terms, canon, leeway.as_ref()).map_err(refused)?;
+        rule::check_key_pair(settings, form, tolerance.as_ref()).map_err(refused)?;
     }
-    let canon = match canon {
-        // Padded, it is not ordered as the server orders it.
-        Canon::As(Builtin::Bpchar) if in_key => Canon::Text,
-        // A key whose order the client cannot tell is used as its text.
-        canon if in_key && canon.key_field().is_none() => Canon::Rendered,
-        canon => canon,
+    let form = match form {
+        // A padded text has another order than the server's.
+        CanonicalForm::As(Builtin::Bpchar) if in_key => CanonicalForm::Text,
+        // A key whose order the client does not know is used as its text.
+        form if in_key && form.key_field().is_none() => CanonicalForm::Rendered,
+        form => form,
     };
-    let in_utf8 = in_key && canon.wire() == Builtin::Text && !key::order_alike(servers);
+    let in_utf8 = in_key && form.wire() == Builtin::Text && !key::order_alike(servers);
     let sides = BySide::new(|side| PairSide {
         expression: candidate.sides[side].clone(),
-        searched_raw: !in_utf8 && key::searched_raw(canon, &types[side]),
-        looked_up_raw: !in_utf8 && key::looked_up_raw(canon, &types[side]),
+        searched_raw: !in_utf8 && key::is_searched_raw(form, &types[side]),
+        looked_up_raw: !in_utf8 && key::is_looked_up_raw(form, &types[side]),
         column_type: types[side].clone(),
     });
-    let (name, terms) = (candidate.name.clone(), terms.clone());
-    Ok(Pair { name, canon, terms, leeway, in_utf8, sides })
+    let (name, settings) = (candidate.name.clone(), settings.clone());
+    Ok(Pair { name, form, settings, tolerance, in_utf8, sides })
 }
 
-fn type_of(candidate: &PairCandidate, side: Side, facts: &Facts) -> ColumnType {
+fn type_of(candidate: &ColumnPair, side: Side, facts: &Facts) -> ColumnType {
     let unknown = || ColumnType {
         display: "an unknown type".into(),
         pg_type: PgType::OtherBuiltin(0),
@@ -344,7 +340,7 @@ fn nullable(pair: &Pair, side: Side, relation: &Relation) -> bool {
 /// Reports what the role may not read, and row-level security, which would hide rows in silence.
 fn check_access(
     mapping: &Mapping,
-    candidates: &[PairCandidate],
+    candidates: &[ColumnPair],
     relations: BySide<&Relation>,
     servers: BySide<&Server>,
     problems: &mut Vec<Diagnostic>,
@@ -356,7 +352,7 @@ fn check_access(
             let message =
                 format!("role \"{role}\" may not use schema \"{}\" of the {side}", name.schema);
             let hint = format!("GRANT USAGE ON SCHEMA {} TO {role};", name.schema);
-            problems.push(Diagnostic::error(&table.span, message).hinted(hint));
+            problems.push(Diagnostic::error(&table.span, message).with_hint(hint));
             continue;
         }
         let unreadable: Vec<&str> = candidates
@@ -374,18 +370,18 @@ fn check_access(
                 unreadable.join(", ")
             );
             let hint = format!("GRANT SELECT ON {name} TO {role};");
-            problems.push(Diagnostic::error(&table.span, message).hinted(hint));
+            problems.push(Diagnostic::error(&table.span, message).with_hint(hint));
         }
         if !relation.populated {
             let message = format!("materialized view {name} of the {side} has not been populated");
             let hint = format!("REFRESH MATERIALIZED VIEW {name};");
-            problems.push(Diagnostic::error(&table.span, message).hinted(hint));
+            problems.push(Diagnostic::error(&table.span, message).with_hint(hint));
         }
         if relation.row_security {
             let message = format!("row-level security hides rows of {name} from role \"{role}\"");
             let hint =
                 format!("ALTER ROLE {role} BYPASSRLS; or connect as a role that sees every row.");
-            problems.push(Diagnostic::error(&table.span, message).hinted(hint));
+            problems.push(Diagnostic::error(&table.span, message).with_hint(hint));
         }
     }
 }
@@ -404,7 +400,7 @@ fn notes(
         }
         if side_plan.served_by.is_none() && plan.partition == Partition::Ranges {
             let text = plan.key().iter().any(|pair| {
-                pair.canon == Canon::Text
+                pair.form == CanonicalForm::Text
                     && pair.sides[side].column_type.collation == Collation::Linguistic
             });
             let why = match plan.key().iter().any(|pair| pair.in_utf8) {
@@ -428,7 +424,7 @@ fn notes(
         ));
     }
     for pair in &plan.pairs {
-        if pair.canon == Canon::Float(Builtin::Float4)
+        if pair.form == CanonicalForm::Float(Builtin::Float4)
             && pair.sides.any(|s| s.column_type.pg_type.base() == &PgType::Builtin(Builtin::Float8))
         {
             notes.push(format!("Pair \"{}\" is compared in float4, the narrower type.", pair.name));

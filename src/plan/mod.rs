@@ -1,42 +1,42 @@
-//! What will be done: pairs, canons, key, strategy and order, decided before the first row is read.
+//! The plan of a comparison: pairs, canonical forms, key, strategy and order, chosen before the first row
+//! is read.
 //!
-//! A plan is made of what the spec says and what both servers say of themselves. Everything here is
-//! pure: facts in, plan or diagnostics out.
+//! A plan follows from the spec and from the facts about both servers. Everything here is pure: facts in,
+//! plan or diagnostics out.
 
 mod accept;
 mod bound;
-mod canary;
-mod canon;
+mod canonical_form;
 mod changed_at;
+mod changed_since;
+mod column_pairs;
+mod common_type;
 mod facts;
 mod key;
-mod leeway;
 mod mapping;
-mod meet;
 mod pair;
-mod pairing;
 mod partition;
 mod rule;
 #[cfg(test)]
 pub(crate) mod sample;
+mod self_test;
 mod side;
-mod since;
 mod strategy;
-mod supported;
+mod tolerance;
+mod type_support;
 mod zone;
 
 pub use accept::{AcceptRule, AcceptRules};
-pub use canary::{CANARIES, Canary, judge as judge_canaries};
-pub use canon::{Canon, DigestForm};
+pub use canonical_form::{CanonicalForm, DigestForm};
 pub use changed_at::ChangedAt;
+pub use changed_since::ChangedSince;
 pub use facts::{Facts, PlanOptions};
-pub use leeway::Leeway;
 pub use mapping::{MappingPlan, plan_mapping};
-pub use meet::{Refusal, meet};
 pub use pair::{Expression, Pair, PairSide};
 pub use partition::Partition;
+pub use self_test::{SELF_TEST_VECTORS, SelfTestVector, judge_self_test};
 pub use side::SidePlan;
-pub use since::Since;
 pub use strategy::Strategy;
-pub use supported::{Supported, supported};
-pub use zone::{InZone, depends_on_zone, may_depend_on_zone};
+pub use tolerance::Tolerance;
+pub use type_support::{TypeSupport, supported_types};
+pub use zone::{ZoneDependency, find_zone_dependency, may_depend_on_zone};

@@ -1,32 +1,32 @@
-//! How a mapping's rows are parted into statements of half a second, and why so.
+//! The partition of a mapping's rows into statements of half a second, with its reason.
 //!
-//! Ranges of the key need an index on both sides whose order means the same on both, and cost one
-//! scan of the table where rows lie in the order of their keys. Where they lie scattered, as under
-//! random uuids, an index scan fetches a page for each row (2,000,000 rows of 240 bytes: 6.0 s in
-//! ranges, 1.8 s in buckets); and where no index orders keys alike on both sides, every range would
-//! read the whole table. There both tables are read once, as they lie, into buckets.
+//! Key ranges need an index on both sides with the same order, and cost one scan of the table where rows
+//! are stored in the order of their keys. Where rows are scattered, as with random uuids, an index scan
+//! fetches a page for each row (2,000,000 rows of 240 bytes: 6.0 s in ranges, 1.8 s in buckets); and
+//! where no index has the same order on both sides, every range would read the whole table. There both
+//! tables are read once, in the order of their blocks, into hash buckets.
 
 use serde::{Deserialize, Serialize};
 
+use super::column_pairs::ColumnPair;
 use super::pair::Expression;
-use super::pairing::PairCandidate;
 use super::side::SidePlan;
 use super::strategy::Strategy;
 use crate::schema::{BySide, Relation, Side};
 use crate::spec::Mapping;
 
-/// How rows are parted.
+/// How rows are divided into statements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Partition {
     /// By ranges of the key.
     Ranges,
-    /// By buckets of the key's hash, read as the rows lie.
+    /// By buckets of the key's hash; tables are read in the order of their blocks.
     Buckets,
 }
 
 impl Partition {
-    /// The word in every output.
+    /// Returns the word that every output uses.
     pub fn name(self) -> &'static str {
         match self {
             Partition::Ranges => "ranges",
@@ -35,27 +35,27 @@ impl Partition {
     }
 }
 
-/// With fewer rows than this an index scan of scattered rows is as good as any.
+/// With fewer rows than this an index scan of scattered rows is fast enough.
 const FEW_ROWS: u64 = 50_000;
 
-/// With more groups than this a bucket of few rows is cut into as many parts as it has rows.
+/// The most groups that are counted in buckets: with more, a bucket of few rows has as many parts as rows.
 const MOST_GROUPS: u64 = 4_096;
 
-/// What is known of a mapping's groups.
+/// What the statistics say about a mapping's groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Groups {
     /// There are none.
     None,
-    /// So many, by the statistics.
+    /// About this many.
     About(u64),
-    /// Nobody knows how many.
+    /// Their number is not known.
     Unknown,
 }
 
-/// How many groups the statistics know of.
-pub(super) fn groups(
+/// Returns what the statistics say about a mapping's groups.
+pub(super) fn count_groups(
     mapping: &Mapping,
-    pairs: &[PairCandidate],
+    pairs: &[ColumnPair],
     relations: BySide<&Relation>,
 ) -> Groups {
     let Some(name) = &mapping.group_by else { return Groups::None };
@@ -72,8 +72,8 @@ pub(super) fn groups(
     }
 }
 
-/// Chooses, with the reason. `scattered` tells of each side whether rows lie far from their
-/// neighbours by key.
+/// Chooses the partition, with the reason. `scattered` says for each side whether rows are stored far
+/// from their neighbours by key.
 pub(super) fn choose(
     strategy: Strategy,
     sides: &BySide<SidePlan>,
@@ -88,7 +88,7 @@ pub(super) fn choose(
     };
     match (strategy, proven, unserved, Side::BOTH.into_iter().find(far)) {
         (Strategy::Stream, ..) => (Partition::Ranges, "rows are paired in key order".into()),
-        // Duplicates of a key show only in a statement that sees all of them.
+        // Duplicates of a key are seen only by a statement that reads all of them.
         (_, false, ..) => (Partition::Ranges, "no index proves the key".into()),
         (_, true, Some(side), _) => {
             (Partition::Buckets, format!("no index of the {side} orders keys as both sides do"))

@@ -1,91 +1,105 @@
-//! What a rule makes of a pair: the canon in which its values meet, or why it does not fit them.
+//! The canonical form of a pair under its rule, or why the rule does not fit the types.
 //!
-//! A rule is part of the canon wherever SQL can say it alike on both servers, so that digests,
-//! streamed rows and the diff of a row share one equality.
+//! A rule is part of the canonical form wherever SQL gives the same result on both servers, so that
+//! digests, streamed rows and the diff of a row share one equality.
 
-use super::canon::Canon;
-use super::leeway::{Leeway, leeway};
-use super::meet::{Refusal, is_textual, meet};
+use super::canonical_form::CanonicalForm;
+use super::common_type::{find_common_type, is_textual};
+use super::tolerance::{Tolerance, read_tolerance};
+use crate::problem::Problem;
 use crate::schema::{Builtin, ColumnType, PgType};
-use crate::spec::{Precision, Rule, Terms};
+use crate::spec::{PairSettings, Precision, Rule};
 
-/// The canon and the leeway of a pair of these types under its terms.
-pub(super) fn agree(
-    terms: &Terms,
+/// Returns the canonical form and the tolerance of a pair of these types under its settings.
+pub(super) fn choose_form(
+    settings: &PairSettings,
     source: &ColumnType,
     target: &ColumnType,
     asked: bool,
-) -> Result<(Canon, Option<Leeway>), Refusal> {
-    let canon = match terms.rule() {
-        Rule::Exact => exact(meet(source, target, asked)?, terms),
-        rule => ruled(rule, source, target, asked)?,
+) -> Result<(CanonicalForm, Option<Tolerance>), Problem> {
+    let form = match settings.rule() {
+        Rule::Exact => exact_form(find_common_type(source, target, asked)?, settings),
+        rule => form_of_rule(rule, source, target, asked)?,
     };
-    Ok((canon, leeway(terms, canon)?))
+    Ok((form, read_tolerance(settings, form)?))
 }
 
-/// A tolerance between floats of two widths is measured in the wider one: rounding to the narrower
-/// would move the values before they are held against each other.
-fn exact(canon: Canon, terms: &Terms) -> Canon {
-    match canon {
-        Canon::Float(_) if terms.tolerance.is_some() => Canon::Float(Builtin::Float8),
-        canon => canon,
+/// Returns the form without a rule. A tolerance between floats of two widths is measured in the wider
+/// type: rounding to the narrower would move the values before they are compared.
+fn exact_form(form: CanonicalForm, settings: &PairSettings) -> CanonicalForm {
+    match form {
+        CanonicalForm::Float(_) if settings.tolerance.is_some() => {
+            CanonicalForm::Float(Builtin::Float8)
+        }
+        form => form,
     }
 }
 
-fn ruled(
+/// Returns the form under a rule.
+fn form_of_rule(
     rule: Rule,
     source: &ColumnType,
     target: &ColumnType,
     asked: bool,
-) -> Result<Canon, Refusal> {
+) -> Result<CanonicalForm, Problem> {
     use Builtin as B;
     let both =
         |fits: &dyn Fn(&PgType) -> bool| fits(source.pg_type.base()) && fits(target.pg_type.base());
     let json = |pg_type: &PgType| {
         matches!(pg_type, PgType::Builtin(B::Json | B::Jsonb | B::Text | B::Varchar))
     };
-    let (canon, what) = match rule {
-        Rule::Json => (both(&json).then_some(Canon::JsonbText), "json, jsonb, text and varchar"),
-        Rule::Trimmed => (both(&is_textual).then_some(Canon::TrimmedText), "texts"),
-        Rule::CaseInsensitive => (both(&is_textual).then_some(Canon::LowerText), "texts"),
-        Rule::NullAsEmpty => (both(&is_textual).then_some(Canon::NullAsEmpty), "texts"),
+    let (form, what) = match rule {
+        Rule::Json => {
+            (both(&json).then_some(CanonicalForm::JsonbText), "json, jsonb, text and varchar")
+        }
+        Rule::Trimmed => (both(&is_textual).then_some(CanonicalForm::TrimmedText), "texts"),
+        Rule::CaseInsensitive => (both(&is_textual).then_some(CanonicalForm::LowerText), "texts"),
+        Rule::NullAsEmpty => (both(&is_textual).then_some(CanonicalForm::NullAsEmpty), "texts"),
         Rule::Precision(Precision::Places(places)) => {
             let numeric = matches!(
-                meet(source, target, asked)?,
-                Canon::As(B::Numeric) | Canon::TrimmedNumeric
+                find_common_type(source, target, asked)?,
+                CanonicalForm::As(B::Numeric) | CanonicalForm::TrimmedNumeric
             );
-            (numeric.then_some(Canon::Rounded(places)), "numeric, and numeric with a whole number")
+            (
+                numeric.then_some(CanonicalForm::Rounded(places)),
+                "numeric, and numeric with a whole number",
+            )
         }
         Rule::Precision(unit) => {
-            let canon = match meet(source, target, asked)? {
-                Canon::As(
+            let form = match find_common_type(source, target, asked)? {
+                CanonicalForm::As(
                     time @ (B::Timestamp | B::TimestampTz | B::Time | B::TimeTz | B::Interval),
-                ) => Some(Canon::Truncated(time, unit)),
+                ) => Some(CanonicalForm::Truncated(time, unit)),
                 _ => None,
             };
-            (canon, "times and intervals")
+            (form, "times and intervals")
         }
-        Rule::Exact => (Some(meet(source, target, asked)?), "every type"),
+        Rule::Exact => (Some(find_common_type(source, target, asked)?), "every type"),
     };
-    canon.ok_or_else(|| Refusal {
-        why: format!("the rule \"{rule}\" is not for these types"),
-        hint: format!("It is for {what}; an expression can bring other values into one form."),
+    form.ok_or_else(|| {
+        Problem::new(format!("the rule \"{rule}\" is not for these types")).with_hint(format!(
+            "It is for {what}; an expression can bring other values into one form."
+        ))
     })
 }
 
-/// Refuses what a key cannot have: its values pair the rows, so nothing about them can be judged
-/// on a pair of rows, and the client has to know their order.
-pub(super) fn in_key(terms: &Terms, canon: Canon, leeway: Option<&Leeway>) -> Result<(), Refusal> {
-    let refuse = |why: String, hint: &str| Err(Refusal { why, hint: hint.to_owned() });
-    match leeway {
-        Some(Leeway::AnyCase) => refuse(
-            format!("a key cannot have the rule \"{}\"", terms.rule()),
+/// Checks the settings of a key pair. Its values match the rows, so it cannot have a tolerance, which
+/// needs both rows, and the client has to know the order of its form.
+pub(super) fn check_key_pair(
+    settings: &PairSettings,
+    form: CanonicalForm,
+    tolerance: Option<&Tolerance>,
+) -> Result<(), Problem> {
+    let refuse = |message: String, hint: &str| Err(Problem::new(message).with_hint(hint));
+    match tolerance {
+        Some(Tolerance::AnyCase) => refuse(
+            format!("a key cannot have the rule \"{}\"", settings.rule()),
             "Rows are paired by their keys: write { sql = \"lower(…)\" } for the source and \
              target_sql for the target.",
         ),
         Some(_) => refuse("a key cannot have a tolerance".into(), "Rows are paired by their keys."),
-        None if terms.rule() != Rule::Exact && canon.key_field().is_none() => refuse(
-            format!("a key of this type cannot have the rule \"{}\"", terms.rule()),
+        None if settings.rule() != Rule::Exact && form.key_field().is_none() => refuse(
+            format!("a key of this type cannot have the rule \"{}\"", settings.rule()),
             "Write the rule as an expression for both sides, with sql and target_sql.",
         ),
         None => Ok(()),
@@ -98,7 +112,8 @@ mod tests {
     use crate::schema::Collation;
     use crate::spec::Placed;
 
-    fn of(rule: Rule, a: Builtin, b: Builtin) -> Result<Canon, Refusal> {
+    /// The canonical form, or the hint.
+    fn of(rule: Rule, a: Builtin, b: Builtin) -> Result<CanonicalForm, String> {
         let side = |builtin| ColumnType {
             display: String::new(),
             pg_type: PgType::Domain(Box::new(PgType::Builtin(builtin))),
@@ -107,8 +122,10 @@ mod tests {
             collation_id: None,
         };
         let rule = Some(Placed { value: rule, span: 0..0 });
-        let terms = Terms { rule, ..Terms::default() };
-        agree(&terms, &side(a), &side(b), true).map(|(canon, _)| canon)
+        let settings = PairSettings { rule, ..PairSettings::default() };
+        choose_form(&settings, &side(a), &side(b), true)
+            .map(|(form, _)| form)
+            .map_err(|problem| problem.hint.unwrap())
     }
 
     #[test]
@@ -116,29 +133,34 @@ mod tests {
         use Builtin as B;
         let seconds = Precision::Seconds;
         let places = Rule::Precision(Precision::Places(2));
-        for (rule, a, b, canon) in [
-            (Rule::Exact, B::Text, B::Varchar, Canon::Text),
-            (Rule::Json, B::Text, B::Jsonb, Canon::JsonbText),
-            (Rule::Json, B::Json, B::Json, Canon::JsonbText),
-            (Rule::Trimmed, B::Bpchar, B::Text, Canon::TrimmedText),
-            (Rule::CaseInsensitive, B::Name, B::Varchar, Canon::LowerText),
-            (Rule::NullAsEmpty, B::Text, B::Text, Canon::NullAsEmpty),
-            (places, B::Numeric, B::Int4, Canon::Rounded(2)),
-            (places, B::Numeric, B::Numeric, Canon::Rounded(2)),
-            (Rule::Precision(seconds), B::Time, B::Time, Canon::Truncated(B::Time, seconds)),
+        for (rule, a, b, form) in [
+            (Rule::Exact, B::Text, B::Varchar, CanonicalForm::Text),
+            (Rule::Json, B::Text, B::Jsonb, CanonicalForm::JsonbText),
+            (Rule::Json, B::Json, B::Json, CanonicalForm::JsonbText),
+            (Rule::Trimmed, B::Bpchar, B::Text, CanonicalForm::TrimmedText),
+            (Rule::CaseInsensitive, B::Name, B::Varchar, CanonicalForm::LowerText),
+            (Rule::NullAsEmpty, B::Text, B::Text, CanonicalForm::NullAsEmpty),
+            (places, B::Numeric, B::Int4, CanonicalForm::Rounded(2)),
+            (places, B::Numeric, B::Numeric, CanonicalForm::Rounded(2)),
+            (
+                Rule::Precision(seconds),
+                B::Time,
+                B::Time,
+                CanonicalForm::Truncated(B::Time, seconds),
+            ),
             (
                 Rule::Precision(seconds),
                 B::Date,
                 B::Timestamp,
-                Canon::Truncated(B::Timestamp, seconds),
+                CanonicalForm::Truncated(B::Timestamp, seconds),
             ),
         ] {
-            assert_eq!(of(rule, a, b), Ok(canon), "{rule} {a:?} {b:?}");
+            assert_eq!(of(rule, a, b), Ok(form), "{rule} {a:?} {b:?}");
         }
     }
 
     #[test]
-    fn a_rule_does_not_stretch_to_other_types() {
+    fn a_rule_is_refused_for_other_types() {
         use Builtin as B;
         for (rule, a, b) in [
             (Rule::Json, B::Json, B::Bytea),
@@ -152,8 +174,8 @@ mod tests {
             (Rule::Precision(Precision::Seconds), B::Timestamp, B::TimestampTz),
             (Rule::Precision(Precision::Milliseconds), B::Numeric, B::Numeric),
         ] {
-            let refusal = of(rule, a, b).unwrap_err();
-            assert!(refusal.hint.ends_with('.'), "{rule} {a:?} {b:?}");
+            let hint = of(rule, a, b).unwrap_err();
+            assert!(hint.ends_with('.'), "{rule} {a:?} {b:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Plans for unit tests, made the way real ones are: from a spec and what catalogs say.
+//! Plans for unit tests, made like real plans: from a spec and the facts of catalogs.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::spec::{self, Accept, Diagnostic, SpecText, StrategyChoice};
 /// A column: name, type, NOT NULL.
 pub(crate) type SampleColumn = (&'static str, Builtin, bool);
 
-/// A table with these columns and a primary key over some of them.
+/// Returns the facts of a table with these columns and a primary key over some of them.
 pub(crate) fn table(columns: &[SampleColumn], key: &[&str]) -> Facts {
     let column = |(name, builtin, not_null): &SampleColumn| Column {
         name: ColumnName((*name).to_owned()),
@@ -56,7 +56,7 @@ pub(crate) fn table(columns: &[SampleColumn], key: &[&str]) -> Facts {
     Facts { shape, relation, expressions, accepts: Vec::new(), changed_at, moment: None }
 }
 
-/// Plans the first mapping of a spec; `mappings` is what follows its head.
+/// Plans the first mapping of a spec; `mappings` is the text behind its head.
 pub(crate) fn plan(
     mappings: &str,
     facts: BySide<&Facts>,
@@ -83,7 +83,7 @@ pub(crate) fn plan(
         sampled: false,
         sliced: false,
     };
-    // A server takes the conditions that name no row but its own.
+    // A server accepts the conditions that name only its own row.
     let mut known = facts.map(Facts::clone);
     for side in Side::BOTH {
         let other = side.other();
@@ -96,7 +96,7 @@ pub(crate) fn plan(
     plan_mapping(&spec, &spec.mappings[0], servers, known.as_ref(), options)
 }
 
-/// Tables of one name and shape on both sides.
+/// Returns the plan of a table with the same columns and key on both sides.
 pub(crate) fn same(columns: &[SampleColumn], key: &[&str]) -> MappingPlan {
     let facts = table(columns, key);
     let mappings = "[[mapping]]\n[mapping.source]\ntable = \"public.t\"\n\

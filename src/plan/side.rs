@@ -1,24 +1,24 @@
-//! One side of a mapping's plan: what is read there, and what helps to read it.
+//! One side of a mapping's plan: what is read, and how.
 
 use super::changed_at::ChangedAt;
-use super::since::Since;
+use super::changed_since::ChangedSince;
 use crate::schema::{ColumnName, RelationKind, SchemaName, Shape};
 use crate::spec::{Fragment, Reads};
 
-/// One side of a mapping.
+/// The plan of one side of a mapping.
 #[derive(Clone, Debug)]
 pub struct SidePlan {
     /// What is read.
     pub reads: Reads,
     /// Whether rows of tables that inherit from it are left out.
     pub only: bool,
-    /// Which rows.
+    /// The condition of the rows.
     pub filter: Option<Fragment>,
-    /// Schemas in which the side's own SQL resolves.
+    /// The schemas in which names of the spec's SQL are resolved.
     pub search_path: Vec<SchemaName>,
-    /// What kind of thing is read.
+    /// The kind of relation.
     pub kind: RelationKind,
-    /// Rows by the statistics.
+    /// The number of rows, by the statistics.
     pub estimated_rows: Option<u64>,
     /// The index that proves the key unique and without NULLs.
     pub key_proof: Option<String>,
@@ -26,23 +26,23 @@ pub struct SidePlan {
     pub key_nullable: bool,
     /// The index that serves key ranges.
     pub served_by: Option<String>,
-    /// Whether its rows can be read block by block.
+    /// Whether its rows can be read by ranges of blocks.
     pub by_blocks: bool,
-    /// What it was when it was planned. In which file its rows lie is part of that only where they are
-    /// read block by block.
+    /// Its identity at planning time. The file of its rows is part of it only where they are read by
+    /// ranges of blocks.
     pub shape: Shape,
-    /// In which file they lie, if it can be read block by block.
+    /// The file of its rows, if they can be read by ranges of blocks.
     pub(super) file: Option<u32>,
-    /// The column that says when a row was last changed.
+    /// The last-modified column.
     pub changed_at: Option<ChangedAt>,
-    /// Which rows are young enough to be looked at, where not all are.
-    pub since: Option<Since>,
+    /// The limit to recently changed rows (`--since`), if there is one.
+    pub since: Option<ChangedSince>,
 }
 
 impl SidePlan {
-    /// The last-modified column, if findings may tell what it says.
-    pub fn told_changed_at(&self) -> Option<&ColumnName> {
-        let told = self.changed_at.as_ref().filter(|changed| !changed.redacted);
-        told.map(|changed| &changed.column)
+    /// Returns the last-modified column, if findings may show it.
+    pub fn reported_changed_at(&self) -> Option<&ColumnName> {
+        let shown = self.changed_at.as_ref().filter(|changed| !changed.redacted);
+        shown.map(|changed| &changed.column)
     }
 }

@@ -1,19 +1,19 @@
-//! Which strategy, and why.
+//! The strategy of a mapping, with its reason.
 
 use crate::schema::{BySide, DigestTrust, Server, Side};
-use crate::spec::StrategyChoice;
+use crate::spec::{Diagnostic, Span, StrategyChoice};
 
 /// How a mapping's rows are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strategy {
-    /// The servers hash their rows where they lie and return count and sum of a range.
+    /// The servers hash their rows and return count and sum of each range.
     Digest,
-    /// The rows of both sides come here and are compared here.
+    /// The client reads the rows of both sides and compares them.
     Stream,
 }
 
 impl Strategy {
-    /// The word in every output.
+    /// Returns the word that every output uses.
     pub fn name(self) -> &'static str {
         match self {
             Strategy::Digest => "digest",
@@ -22,28 +22,34 @@ impl Strategy {
     }
 }
 
-/// Chooses the strategy of a mapping; `tolerant` is a pair with a tolerance, if there is one. Within
-/// it every row may differ, and a digest would only lead down to every row.
+/// Chooses the strategy of a mapping, with the reason. `tolerant` is a pair with a tolerance, if there
+/// is one: its values may differ in every row, and digests would then lead to reading every row.
 ///
 /// # Errors
-/// Why `digest`, asked for by name, cannot be had; and why digests are blind, unless `stream` is asked
-/// for: a server that hashes, but not as it should, is no server that this tool knows.
+/// If `digest` is requested and cannot be used; and, unless `stream` is requested, if a server's hashes
+/// are wrong: this program does not know such a server. `span` is the mapping's.
 pub(super) fn choose(
     choice: StrategyChoice,
     servers: BySide<&Server>,
     tolerant: Option<&str>,
-) -> Result<(Strategy, String), String> {
+    span: &Span,
+) -> Result<(Strategy, String), Diagnostic> {
+    let refuse = |why: String| {
+        let message = format!("the strategy \"digest\" cannot be had: {why}");
+        let hint = "Use strategy \"stream\", which compares the rows here.";
+        Err(Diagnostic::error(span, message).with_hint(hint))
+    };
     let blind = servers.iter().find_map(|(side, server)| match &server.digests {
         DigestTrust::Blind(what) => Some(format!("the {side} cannot be trusted with it: {what}")),
         DigestTrust::Probe(_) | DigestTrust::Refused(_) => None,
     });
     if let Some(why) = blind.filter(|_| choice != StrategyChoice::Stream) {
-        return Err(why);
+        return refuse(why);
     }
-    match (choice, distrust(servers)) {
+    match (choice, find_hash_difference(servers)) {
         (StrategyChoice::Stream, _) => Ok((Strategy::Stream, "asked for".into())),
         (StrategyChoice::Digest, None) => Ok((Strategy::Digest, "asked for".into())),
-        (StrategyChoice::Digest, Some(why)) => Err(why),
+        (StrategyChoice::Digest, Some(why)) => refuse(why),
         (StrategyChoice::Auto, None) => Ok(match tolerant {
             Some(pair) => {
                 let why = format!("pair \"{pair}\" has a tolerance, which is judged row by row");
@@ -55,8 +61,8 @@ pub(super) fn choose(
     }
 }
 
-/// Why the servers' hashes cannot be held against each other.
-fn distrust(servers: BySide<&Server>) -> Option<String> {
+/// Returns why the servers' hashes cannot be compared, if they cannot.
+fn find_hash_difference(servers: BySide<&Server>) -> Option<String> {
     for (side, server) in servers.iter() {
         if let DigestTrust::Refused(why) = &server.digests {
             return Some(format!("the {side} cannot digest: {why}"));
@@ -64,7 +70,7 @@ fn distrust(servers: BySide<&Server>) -> Option<String> {
     }
     let [source, target] = Side::BOTH.map(|side| servers[side]);
     if source.encoding != target.encoding {
-        // Hashes are taken of the bytes as stored.
+        // Servers hash the bytes as stored.
         let (a, b) = (&source.encoding, &target.encoding);
         return Some(format!("the databases' encodings differ ({a} and {b})"));
     }
@@ -90,8 +96,16 @@ mod tests {
         }
     }
 
+    fn choose_for(
+        choice: StrategyChoice,
+        servers: BySide<&Server>,
+        tolerant: Option<&str>,
+    ) -> Result<(Strategy, String), String> {
+        choose(choice, servers, tolerant, &(0..0)).map_err(|problem| problem.message)
+    }
+
     fn auto(source: Server, target: Server) -> (Strategy, String) {
-        choose(StrategyChoice::Auto, BySide { source: &source, target: &target }, None).unwrap()
+        choose_for(StrategyChoice::Auto, BySide { source: &source, target: &target }, None).unwrap()
     }
 
     #[test]
@@ -104,22 +118,22 @@ mod tests {
         assert!(auto(good(), latin).1.contains("LATIN1"));
         let blind = server(DigestTrust::Blind("its row hash does not see a sign".into()), "UTF8");
         let servers = BySide { source: &good(), target: &blind };
-        assert!(choose(StrategyChoice::Auto, servers, None).unwrap_err().contains("a sign"));
-        assert_eq!(choose(StrategyChoice::Stream, servers, None).unwrap().0, Strategy::Stream);
+        assert!(choose_for(StrategyChoice::Auto, servers, None).unwrap_err().contains("a sign"));
+        assert_eq!(choose_for(StrategyChoice::Stream, servers, None).unwrap().0, Strategy::Stream);
         let old = server(DigestTrust::Refused("it is older than 14".into()), "UTF8");
         assert!(auto(good(), old.clone()).1.contains("older than 14"));
         let servers = BySide { source: &good(), target: &old };
-        assert!(choose(StrategyChoice::Digest, servers, None).is_err());
+        assert!(choose_for(StrategyChoice::Digest, servers, None).is_err());
     }
 
     #[test]
     fn a_tolerance_is_streamed_unless_digests_are_asked_for() {
         let good = server(DigestTrust::Probe("1".into()), "UTF8");
         let servers = BySide { source: &good, target: &good };
-        let (strategy, why) = choose(StrategyChoice::Auto, servers, Some("price")).unwrap();
+        let (strategy, why) = choose_for(StrategyChoice::Auto, servers, Some("price")).unwrap();
         assert_eq!(strategy, Strategy::Stream);
         assert!(why.contains("\"price\" has a tolerance"));
-        let asked = choose(StrategyChoice::Digest, servers, Some("price")).unwrap();
+        let asked = choose_for(StrategyChoice::Digest, servers, Some("price")).unwrap();
         assert_eq!(asked.0, Strategy::Digest);
     }
 }

@@ -1,29 +1,29 @@
-//! Operator SQL whose result hangs on the time zone of the session, which is pinned to UTC.
+//! SQL of the spec whose result depends on the time zone of the session, which is pinned to UTC.
 //!
-//! It is no guess at the operator's text: the server tells an expression as it has understood it, with
-//! every cast written out, and of each column the type is known. What is asked is whether a column
-//! itself is cast or taken apart; of a longer expression nothing is said.
+//! The check reads the expression as the server parsed it, with every cast written out, and the types of
+//! the columns are known. It finds casts and parts of a column itself; longer expressions are not
+//! checked.
 
 use crate::schema::{Builtin, Column, PgType, Side};
 
-/// A column that the server casts, or takes apart, in the time zone of the session.
+/// A column that is cast, or of which a part is taken, in the time zone of the session.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InZone {
+pub struct ZoneDependency {
     /// The column's name.
     pub column: String,
-    /// What is made of it.
+    /// What the expression makes of it, in words.
     pub made: &'static str,
 }
 
-/// Casts of a moment that take the clock of a zone, and casts of a clock time that make a moment.
-const OF_MOMENTS: [(&str, &str); 4] = [
+/// Casts of a timestamptz that depend on the zone, and casts to a timestamptz.
+const TIMESTAMPTZ_CASTS: [(&str, &str); 4] = [
     ("date", "the day"),
     ("time ", "the time of day"),
     ("timestamp without", "the clock time"),
     ("text", "the text"),
 ];
-const OF_CLOCKS: [(&str, &str); 1] = [("timestamp with time zone", "the moment")];
-/// Functions that take a moment apart, what follows it there, and what is made of it.
+const TIMESTAMP_CASTS: [(&str, &str); 1] = [("timestamp with time zone", "the moment")];
+/// Functions of a timestamptz, the character behind the argument, and what they make of it.
 const PARTS: [(&str, char, &str); 4] = [
     ("EXTRACT(", ')', "a part"),
     ("date_part(", ')', "a part"),
@@ -32,33 +32,37 @@ const PARTS: [(&str, char, &str); 4] = [
     ("to_char(", ',', "the text"),
 ];
 
-/// Whether there is a column of which this can be said.
+/// Returns whether expressions over these columns may depend on the zone.
 pub fn may_depend_on_zone(columns: &[Column]) -> bool {
     columns.iter().any(|column| casts(column).is_some())
 }
 
 fn casts(column: &Column) -> Option<&'static [(&'static str, &'static str)]> {
     match column.column_type.pg_type.base() {
-        PgType::Builtin(Builtin::TimestampTz) => Some(&OF_MOMENTS),
-        PgType::Builtin(Builtin::Timestamp | Builtin::Date) => Some(&OF_CLOCKS),
+        PgType::Builtin(Builtin::TimestampTz) => Some(&TIMESTAMPTZ_CASTS),
+        PgType::Builtin(Builtin::Timestamp | Builtin::Date) => Some(&TIMESTAMP_CASTS),
         _ => None,
     }
 }
 
-/// The first column of a side's rows that an expression casts in the session's zone; `told` is the
-/// expression as the server tells it.
-pub fn depends_on_zone(told: &str, side: Side, columns: &[Column]) -> Option<InZone> {
+/// Finds the first column of a side's rows whose use in an expression depends on the session's zone.
+/// `parsed` is the expression as the server writes it.
+pub fn find_zone_dependency(
+    parsed: &str,
+    side: Side,
+    columns: &[Column],
+) -> Option<ZoneDependency> {
     let columns = columns.iter().filter_map(|column| Some((column, casts(column)?)));
     for (column, casts) in columns {
         let name = &column.name.0;
         let quoted = format!("\"{}\"", name.replace('"', "\"\""));
         for reference in [format!("{side}.{name}"), format!("{side}.{quoted}")] {
             let cast = |at: usize| {
-                let rest = told.get(at + reference.len()..)?.strip_prefix(")::")?;
+                let rest = parsed.get(at + reference.len()..)?.strip_prefix(")::")?;
                 casts.iter().find(|(word, _)| begins(rest, word)).map(|(_, made)| *made)
             };
             let part = |at: usize| {
-                let (call, rest) = (told.get(..at)?, told.get(at + reference.len()..)?);
+                let (call, rest) = (parsed.get(..at)?, parsed.get(at + reference.len()..)?);
                 let open = call.rfind('(').filter(|_| casts.len() > 1)?;
                 let call = call.get(..=open)?;
                 let is = |(name, next, _): &&(&str, char, &str)| {
@@ -66,17 +70,17 @@ pub fn depends_on_zone(told: &str, side: Side, columns: &[Column]) -> Option<InZ
                 };
                 PARTS.iter().find(is).map(|(.., made)| *made)
             };
-            let places = told.match_indices(&reference).map(|(at, _)| at);
+            let places = parsed.match_indices(&reference).map(|(at, _)| at);
             let made = places.into_iter().find_map(|at| cast(at).or_else(|| part(at)));
             if let Some(made) = made {
-                return Some(InZone { column: name.clone(), made });
+                return Some(ZoneDependency { column: name.clone(), made });
             }
         }
     }
     None
 }
 
-/// Whether a text begins with these words, and the last is whole.
+/// Returns whether a text begins with these words, the last of them complete.
 fn begins(text: &str, words: &str) -> bool {
     let rest = text.strip_prefix(words);
     rest.is_some_and(|rest| {
@@ -89,7 +93,7 @@ mod tests {
     use super::*;
     use crate::plan::sample;
 
-    fn found(told: &str) -> Option<(String, &'static str)> {
+    fn found(parsed: &str) -> Option<(String, &'static str)> {
         let columns = [
             ("at", Builtin::TimestampTz, false),
             ("Odd", Builtin::TimestampTz, false),
@@ -98,13 +102,13 @@ mod tests {
             ("note", Builtin::Text, false),
         ];
         let facts = sample::table(&columns, &[]);
-        let found = depends_on_zone(told, Side::Source, &facts.relation.columns);
-        found.map(|InZone { column, made }| (column, made))
+        let found = find_zone_dependency(parsed, Side::Source, &facts.relation.columns);
+        found.map(|ZoneDependency { column, made }| (column, made))
     }
 
     #[test]
-    fn what_hangs_on_the_zone_is_seen() {
-        for (told, column, made) in [
+    fn a_dependency_on_the_zone_is_found() {
+        for (parsed, column, made) in [
             ("(source.at)::date", "at", "the day"),
             ("((source.\"Odd\")::date + 1)", "Odd", "the day"),
             ("(source.at)::time without time zone", "at", "the time of day"),
@@ -116,13 +120,13 @@ mod tests {
             ("date_trunc('day'::text, source.at)", "at", "the beginning"),
             ("to_char(source.at, 'x'::text)", "at", "the text"),
         ] {
-            assert_eq!(found(told), Some((column.to_owned(), made)), "{told}");
+            assert_eq!(found(parsed), Some((column.to_owned(), made)), "{parsed}");
         }
     }
 
     #[test]
-    fn what_does_not_is_passed_over() {
-        for told in [
+    fn other_expressions_are_not_found() {
+        for parsed in [
             "((source.at AT TIME ZONE 'Europe/Stockholm'::text))::date",
             "(source.at)::timestamp with time zone",
             "(source.at > '2024-01-01 00:00:00+00'::timestamp with time zone)",
@@ -134,7 +138,7 @@ mod tests {
             "(source.note)::text",
             "(source.at)::daterange",
         ] {
-            assert_eq!(found(told), None, "{told}");
+            assert_eq!(found(parsed), None, "{parsed}");
         }
     }
 }

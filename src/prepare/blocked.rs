@@ -19,7 +19,7 @@ impl Blocked {
         Blocked { message: message.into(), hint: None, remedy: Remedy::GiveUp }
     }
 
-    pub(crate) fn hinted(self, hint: impl Into<String>) -> Blocked {
+    pub(crate) fn with_hint(self, hint: impl Into<String>) -> Blocked {
         Blocked { hint: Some(hint.into()), ..self }
     }
 

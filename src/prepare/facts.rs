@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::pg::{Catalog, PgError, QueryColumns, Remedy};
-use crate::plan::{Facts, InZone, depends_on_zone, may_depend_on_zone};
+use crate::plan::{Facts, ZoneDependency, find_zone_dependency, may_depend_on_zone};
 use crate::schema::{
     Column, ColumnName, ColumnType, Relation, RelationKind, SchemaName, Server, Shape, Side,
     TableName,
@@ -163,7 +163,7 @@ impl<'c> FactReader<'c> {
                 }
                 Some(_) => continue,
             };
-            facts.reject(Diagnostic::error(&table.span, message).hinted(hint));
+            facts.reject(Diagnostic::error(&table.span, message).with_hint(hint));
         }
         Ok(())
     }
@@ -307,11 +307,13 @@ impl<'c> FactReader<'c> {
                 }
                 Err(error) => return Err(error),
             };
-            if let Some(InZone { column, made }) = depends_on_zone(&described, side, named) {
+            if let Some(ZoneDependency { column, made }) =
+                find_zone_dependency(&described, side, named)
+            {
                 let message = format!("{made} of {side} column \"{column}\" is taken in UTC");
                 let hint =
                     "TimeZone is always UTC: write \"at time zone\" with the zone that is meant.";
-                let warning = Diagnostic::warning(fragment.span(), message).hinted(hint);
+                let warning = Diagnostic::warning(fragment.span(), message).with_hint(hint);
                 facts[*place].problems.push(warning);
             }
         }
@@ -387,5 +389,5 @@ fn at_fragment(side: Side, fragment: &Fragment, error: PgError) -> Result<Diagno
         .then(|| format!("Names resolve in pg_catalog only, unless [{side}] sets search_path."));
     // For an unknown function the server suggests casts, which may help.
     let hints: Vec<String> = error.hint.into_iter().chain(path).collect();
-    Ok(if hints.is_empty() { problem } else { problem.hinted(hints.join(" ")) })
+    Ok(if hints.is_empty() { problem } else { problem.with_hint(hints.join(" ")) })
 }

@@ -123,7 +123,7 @@ impl RunFingerprint {
     fn partition_as(&self, plans: &mut [MappingPlan]) {
         for plan in plans {
             if let Some(partition) = self.partition(&plan.name) {
-                plan.part_as(partition);
+                plan.partition_as(partition);
             }
         }
     }
@@ -209,7 +209,7 @@ pub fn same_servers(prepared: &Prepared, run: &str, terms: &str) -> Result<Vec<S
         });
         if let Some(why) = shapes.clone().find_map(|(before, now)| before.copied(now)) {
             let message = format!("the {side} is not the server that run {run} read: {why}");
-            return Err(Blocked::new(message).hinted("Check url in the spec, or compare again."));
+            return Err(Blocked::new(message).with_hint("Check url in the spec, or compare again."));
         }
         if shapes.clone().any(|(before, now)| before.was_restarted(now)) {
             restarted.push(side);
@@ -322,7 +322,7 @@ pub async fn agree(
     let id = Some(wanted).filter(|id| !id.is_empty());
     let found = recorder.store().find_interrupted_run(&prepared.spec.name, id, same).await;
     let found = found.map_err(|error| {
-        Blocked::new(format!("{recorder}: {error}")).hinted(
+        Blocked::new(format!("{recorder}: {error}")).with_hint(
             "A run cannot be resumed without its ledger; leave --resume out to start a new one.",
         )
     })?;
@@ -331,12 +331,12 @@ pub async fn agree(
         (Resumable::Nothing, Some(id)) => {
             let message = format!("{recorder}: no run {id} of this spec was interrupted");
             return Err(Blocked::new(message)
-                .hinted("pgreconcile history SPEC --format json lists the runs."));
+                .with_hint("pgreconcile history SPEC --format json lists the runs."));
         }
         (Resumable::Damaged(run), Some(_)) => {
             let message = format!("{recorder}: {}", ledger::damaged_run(&run));
             return Err(Blocked::new(message)
-                .hinted("It cannot be resumed; leave --resume out to start a new run."));
+                .with_hint("It cannot be resumed; leave --resume out to start a new run."));
         }
         (none, None) => return Ok(none),
     };
@@ -353,7 +353,9 @@ pub async fn agree(
         }
         Some(why) => {
             Err(Blocked::new(format!("run {} cannot be resumed: {why}", found.record.run))
-                .hinted("Use the same spec and options, or leave --resume out to start a new run."))
+                .with_hint(
+                    "Use the same spec and options, or leave --resume out to start a new run.",
+                ))
         }
     }
 }

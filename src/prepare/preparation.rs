@@ -128,7 +128,7 @@ fn unknown_mappings(spec: &Spec, options: &Options) -> Vec<Diagnostic> {
                 Some(near) => format!("Did you mean \"{near}\"?"),
                 None => format!("Its mappings are {}.", known().collect::<Vec<_>>().join(", ")),
             };
-            Diagnostic::error(&spec.name_span, message).hinted(hint)
+            Diagnostic::error(&spec.name_span, message).with_hint(hint)
         })
         .collect()
 }
@@ -142,7 +142,7 @@ fn expired_rules(spec: &Spec, options: &Options) -> Vec<Diagnostic> {
         .map(|rule| {
             let message = format!("an accept rule has expired on {}", rule.until);
             Diagnostic::warning(&rule.span, message)
-                .hinted("It has no effect any more: renew it or remove it.")
+                .with_hint("It has no effect any more: renew it or remove it.")
         })
         .collect()
 }
@@ -151,7 +151,7 @@ fn at_url(spec: &Spec, side: Side, error: &PgError) -> Diagnostic {
     let message = format!("the connection of the {side} cannot be used: {error}");
     let problem = Diagnostic::error(&spec.sides[side].url.span, message);
     match &error.hint {
-        Some(hint) => problem.hinted(hint),
+        Some(hint) => problem.with_hint(hint),
         None => problem,
     }
 }
@@ -171,7 +171,7 @@ fn side_warnings(spec: &Spec, pools: &BySide<Pool>, servers: &BySide<Server>) ->
         let message = format!("{word} {roles} may do more than read");
         let hint =
             "Read-only transactions do not bind a superuser; CONNECT, USAGE, SELECT suffice.";
-        warnings.push(Diagnostic::warning(&spec.sides[*first].url.span, message).hinted(hint));
+        warnings.push(Diagnostic::warning(&spec.sides[*first].url.span, message).with_hint(hint));
     }
     warnings
 }
@@ -245,7 +245,7 @@ async fn read_facts(
             let Param { name, type_name, span, .. } = param;
             let message = format!("the value of parameter \"{name}\" is not of type {type_name}");
             let hint = "Write it as PostgreSQL does, for example \"{1,2}\" for an array.";
-            problems.push(Diagnostic::error(span, message).hinted(hint));
+            problems.push(Diagnostic::error(span, message).with_hint(hint));
         }
     }
     let moment = match &options.since {

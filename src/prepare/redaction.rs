@@ -25,7 +25,7 @@ pub fn unstorable(prepared: &Prepared, options: &Options, flag: &str) -> Option<
     let what = |plan: &MappingPlan| match plan.redacted_key() {
         Some(pair) => Some(("key ranges", "key pair", pair.name.clone())),
         None if !options.slice && plan.partition == Partition::Buckets => {
-            let pair = plan.pairs.iter().find(|pair| pair.terms.redact)?;
+            let pair = plan.pairs.iter().find(|pair| pair.settings.redact)?;
             Some(("hashes of rows", "pair", pair.name.clone()))
         }
         None => None,
@@ -38,7 +38,7 @@ pub fn unstorable(prepared: &Prepared, options: &Options, flag: &str) -> Option<
         plan.name
     );
     let hint = format!("Set {VARIABLE}, which encrypts them, or leave {flag} out.");
-    Some(Blocked::new(message).hinted(hint))
+    Some(Blocked::new(message).with_hint(hint))
 }
 
 /// Returns why a process cannot take part in a run whose redacted keys another secret encrypts.
@@ -46,7 +46,7 @@ pub(crate) fn other_secret(options: &Options, begun: &InterruptedRun) -> Option<
     let run = &begun.record.run;
     fingerprint::has_other_secret(options, begun).then(|| {
         Blocked::new(format!("run {run} was started with another {VARIABLE}"))
-            .hinted("Give every process of a run the same one.")
+            .with_hint("Give every process of a run the same one.")
     })
 }
 

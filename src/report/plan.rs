@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::plan::{AcceptRule, DigestForm, Expression, MappingPlan, Pair, SidePlan};
 use crate::schema::{BySide, Server, Side};
-use crate::spec::{Fragment, Piece, Reads, printable};
+use crate::spec::{Fragment, FragmentPart, Reads, printable};
 use crate::text::wrap;
 
 /// Lines are not wrapped to less.
@@ -190,25 +190,25 @@ fn pair_record(pair: &Pair, key: bool) -> PairRecord {
         key,
         source: side(Side::Source),
         target: side(Side::Target),
-        canon: pair.canon.describe(),
-        hashed_as: match pair.canon.digest_form() {
-            DigestForm::Native => pair.canon.wire().name(),
+        canon: pair.form.describe(),
+        hashed_as: match pair.form.digest_form() {
+            DigestForm::Native => pair.form.wire().name(),
             DigestForm::Send(function) => function,
         },
-        rule: pair.terms.rule().to_string(),
-        tolerance: pair.terms.tolerance.as_ref().map(|tolerance| tolerance.value.clone()),
-        redacted: pair.terms.redact,
-        terms: pair.terms.to_string(),
+        rule: pair.settings.rule().to_string(),
+        tolerance: pair.settings.tolerance.as_ref().map(|tolerance| tolerance.value.clone()),
+        redacted: pair.settings.redact,
+        terms: pair.settings.to_string(),
     }
 }
 
 /// Returns a fragment as the spec has it.
 fn fragment_text(fragment: &Fragment) -> String {
-    let piece = |piece: &Piece| match piece {
-        Piece::Sql(sql) => sql.clone(),
-        Piece::Param(name) => format!(":{name}"),
+    let written = |part: &FragmentPart| match part {
+        FragmentPart::Sql(sql) => sql.clone(),
+        FragmentPart::Param(name) => format!(":{name}"),
     };
-    fragment.pieces().iter().map(piece).collect::<String>().trim().to_owned()
+    fragment.parts().iter().map(written).collect::<String>().trim().to_owned()
 }
 
 /// Writes a plan for people, in lines of at most `width` columns where they can be wrapped.

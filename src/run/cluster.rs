@@ -112,7 +112,7 @@ pub async fn share(
     if let Some(why) = fingerprint::difference(&prepared, &options, &sharing.begun) {
         let message = format!("run {} was started with other options: {why}", record.run);
         let hint = "Start every process of a run with the same options, or give this one another --run-id.";
-        return Err(Blocked::new(message).hinted(hint).into());
+        return Err(Blocked::new(message).with_hint(hint).into());
     }
     if let Some(blocked) = redaction::other_secret(&options, &sharing.begun) {
         return Err(blocked.into());
@@ -211,18 +211,18 @@ async fn left(sharing: &SharedRun) -> ShareOutcome {
 
 fn no_ledger() -> Blocked {
     Blocked::new("processes share a run through a ledger in PostgreSQL, and there is none")
-        .hinted("Give every process the same --run-id and --ledger postgres://….")
+        .with_hint("Give every process the same --run-id and --ledger postgres://….")
 }
 
 fn lost(recorder: &Recorder, error: &Problem) -> Blocked {
     Blocked::new(format!("{recorder}: {error}"))
-        .hinted("A run cannot be shared without its ledger.")
+        .with_hint("A run cannot be shared without its ledger.")
 }
 
 fn gone(error: Problem) -> Parted {
     let message = format!("the run cannot be shared any more: {error}");
     let hint = "Start the process again with the same --run-id: it continues where it stopped.";
-    Parted::Lost(Blocked::new(message).hinted(hint))
+    Parted::Lost(Blocked::new(message).with_hint(hint))
 }
 
 /// A process's work on a run, from its first shard until none is left.
@@ -339,7 +339,7 @@ impl ShardWorker<'_> {
         let mut ours = true;
         for finished in mapping.take_scanned_chunks() {
             let checked = match &finished.outcome {
-                ChunkOutcome::Compared(compared) => StoredOutcome::Compared(compared),
+                ChunkOutcome::Comparison(compared) => StoredOutcome::Compared(compared),
                 ChunkOutcome::Skipped => StoredOutcome::Skipped,
                 ChunkOutcome::Undecided(_, reason) => StoredOutcome::Undecided(reason),
             };

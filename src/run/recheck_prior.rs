@@ -165,7 +165,7 @@ async fn read_back(
 }
 
 fn of_spec(prepared: &Prepared, message: String, hint: &str) -> Trouble {
-    let problem = Diagnostic::error(&prepared.spec.name_span, message).hinted(hint);
+    let problem = Diagnostic::error(&prepared.spec.name_span, message).with_hint(hint);
     Trouble::Spec(vec![problem])
 }
 

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use crate::candidates::{CandidateSettings, Context, RecheckQueue, RunClock};
-use crate::compare::Compared;
+use crate::compare::Comparison;
 use crate::diagnosis::Diagnosis;
 use crate::event::{Event, Observer};
 use crate::finding::format_timestamp;
@@ -175,10 +175,10 @@ impl<'o> RunContext<'o> {
     }
 
     /// Reads the outcome of a chunk.
-    pub(super) async fn outcome(&self, mapping: &str, chunk: u64) -> Result<Compared, Problem> {
+    pub(super) async fn outcome(&self, mapping: &str, chunk: u64) -> Result<Comparison, Problem> {
         match &self.recorder {
             Some(recorder) => self.in_time(recorder.read_outcome(mapping, chunk)).await,
-            None => Ok(Compared::default()),
+            None => Ok(Comparison::default()),
         }
     }
 

@@ -50,10 +50,9 @@ async fn ask(prepared: &Prepared, catalog: &Catalog<'_>) -> Result<Vec<Sequence>
     for ((plan, table, _), links) in plans.into_iter().zip(links) {
         filled.extend(links.into_iter().filter_map(|link| {
             let (numerals, holds) = written(plan, &link)?;
-            let redacted = plan
-                .pairs
-                .iter()
-                .any(|pair| pair.terms.redact && pair.sides.target.expression.reads(&link.column));
+            let redacted = plan.pairs.iter().any(|pair| {
+                pair.settings.redact && pair.sides.target.expression.reads(&link.column)
+            });
             Some(FilledSequence { plan, table, link, numerals, holds, redacted })
         }));
     }
@@ -115,5 +114,5 @@ fn written(plan: &MappingPlan, link: &SequenceLink) -> Option<(Numerals, RangeIn
 fn unreadable(prepared: &Prepared, link: &SequenceLink) -> Blocked {
     let (name, role) = (&link.sequence, &prepared.servers.target.role);
     let message = format!("role \"{role}\" may not read sequence {name} of the target");
-    Blocked::new(message).hinted(format!("GRANT SELECT ON SEQUENCE {name} TO {role};"))
+    Blocked::new(message).with_hint(format!("GRANT SELECT ON SEQUENCE {name} TO {role};"))
 }

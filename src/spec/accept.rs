@@ -59,7 +59,7 @@ fn read_accept(mut table: Reader<'_>, params: &BTreeSet<String>) -> Option<Accep
     let columns = columns.map(|columns| {
         if columns.value.is_empty() {
             let hint = "Name the columns that may differ, or leave \"columns\" out.";
-            problems.push(Diagnostic::error(&columns.span, "\"columns\" is empty").hinted(hint));
+            problems.push(Diagnostic::error(&columns.span, "\"columns\" is empty").with_hint(hint));
         }
         columns.value
     });
@@ -82,7 +82,7 @@ fn needed(table: &mut Reader<'_>, key: &'static str) -> Option<Placed<String>> {
     };
     if text.value.trim().is_empty() {
         let message = format!("\"{key}\" is empty");
-        table.problems().push(Diagnostic::error(&text.span, message).hinted(NEEDED));
+        table.problems().push(Diagnostic::error(&text.span, message).with_hint(NEEDED));
         return None;
     }
     Some(text)
@@ -94,7 +94,7 @@ fn read_date(text: &Placed<String>, problems: &Problems) -> Option<Date> {
     if date.is_none() {
         let message = "\"until\" is not a date";
         let hint = "Write the last day on which the rule counts, for example \"2027-01-31\".";
-        problems.push(Diagnostic::error(&text.span, message).hinted(hint));
+        problems.push(Diagnostic::error(&text.span, message).with_hint(hint));
     }
     date
 }
@@ -111,7 +111,7 @@ fn read_kinds(
     };
     if words.value.is_empty() {
         let hint = "Name kinds of divergence, or leave \"kinds\" out.";
-        problems.push(Diagnostic::error(&words.span, "\"kinds\" is empty").hinted(hint));
+        problems.push(Diagnostic::error(&words.span, "\"kinds\" is empty").with_hint(hint));
         return None;
     }
     let read = |word: &Placed<String>| {
@@ -136,7 +136,7 @@ fn read_kinds(
                 (format!("unknown kind \"{}\"", word.value), hint)
             }
         };
-        problems.push(Diagnostic::error(&word.span, message).hinted(hint));
+        problems.push(Diagnostic::error(&word.span, message).with_hint(hint));
         None
     };
     words.value.iter().map(read).collect()

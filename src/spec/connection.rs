@@ -77,7 +77,7 @@ fn read_path(path: &Placed<String>, problems: &Problems) -> Vec<SchemaName> {
     SchemaName::parse_path(&path.value).unwrap_or_else(|why| {
         let message = format!("\"search_path\" cannot be read: {why}");
         let hint = "Write schema names between commas, for example \"public, extensions\".";
-        problems.push(Diagnostic::error(&path.span, message).hinted(hint));
+        problems.push(Diagnostic::error(&path.span, message).with_hint(hint));
         Vec::new()
     })
 }
@@ -95,7 +95,7 @@ pub(super) fn expand(
         expanded.push_str(&rest[..start]);
         let Some(end) = rest[start..].find('}') else {
             let message = "a \"${\" is never closed";
-            problems.push(Diagnostic::error(&text.span, message).hinted("Write ${VARIABLE}."));
+            problems.push(Diagnostic::error(&text.span, message).with_hint("Write ${VARIABLE}."));
             return None;
         };
         let inside = &rest[start + 2..start + end];
@@ -106,7 +106,7 @@ pub(super) fn expand(
         if !is_variable(name) {
             let message = "what stands in \"${…}\" cannot name an environment variable";
             let hint = "Write ${VARIABLE}, or ${VARIABLE:-default}.";
-            problems.push(Diagnostic::error(&text.span, message).hinted(hint));
+            problems.push(Diagnostic::error(&text.span, message).with_hint(hint));
             return None;
         }
         match environment(name).filter(|value| !value.is_empty()) {
@@ -116,7 +116,7 @@ pub(super) fn expand(
                 None => {
                     let message = format!("the environment variable \"{name}\" is not set");
                     let hint = format!("Set {name}, or write ${{{name}:-default}}.");
-                    problems.push(Diagnostic::error(&text.span, message).hinted(hint));
+                    problems.push(Diagnostic::error(&text.span, message).with_hint(hint));
                     whole = false;
                 }
             },
@@ -144,7 +144,8 @@ fn warn_of_password(url: &Placed<String>, problems: &Problems) {
         let why =
             "name a variable as ${VAR}, or use a password file (PGPASSFILE) or a service file";
         problems.push(
-            Diagnostic::warning(&url.span, "a password stands in the spec").hinted(sentence(why)),
+            Diagnostic::warning(&url.span, "a password stands in the spec")
+                .with_hint(sentence(why)),
         );
     }
 }

@@ -60,7 +60,7 @@ impl Diagnostic {
 
     /// The same, with a sentence about what to do.
     #[must_use]
-    pub fn hinted(mut self, hint: impl Into<String>) -> Diagnostic {
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Diagnostic {
         self.hint = Some(hint.into());
         self
     }
@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn a_problem_shows_file_line_caret_and_hint() {
         let problem =
-            Diagnostic::error(&(12..18), "unknown key \"tabel\"").hinted("Write \"table\".");
+            Diagnostic::error(&(12..18), "unknown key \"tabel\"").with_hint("Write \"table\".");
         insta::assert_snapshot!(shown("version = 1\ntabel = 'a.b'\n", &problem), @r#"
         error: unknown key "tabel"
          --> specs/a.toml:2:1
@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn a_connection_string_in_a_message_or_a_hint_is_withheld() {
         let problem = Diagnostic::error(&(0..1), "\"postgres://u:hunter2@h\" is not set")
-            .hinted("Set postgres://u:hunter2@h.");
+            .with_hint("Set postgres://u:hunter2@h.");
         let shown = shown("a", &problem);
         assert!(!shown.contains("hunter2"), "{shown}");
     }

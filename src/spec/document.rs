@@ -74,7 +74,7 @@ pub fn read(
         None => text,
     };
     let folder = text.path.parent().unwrap_or(Path::new(""));
-    let (file, problems) = File::open(&text.text);
+    let (file, problems) = SpecFile::open(&text.text);
     let parts = read_document(&file, &problems, folder, given, environment);
     let found = problems.into_found();
     match parts {
@@ -99,7 +99,7 @@ pub fn read(
     }
 }
 
-struct Parts {
+struct SpecDocument {
     name: Placed<String>,
     description: Option<String>,
     sides: BySide<SideSettings>,
@@ -115,7 +115,7 @@ struct Parts {
 /// # Errors
 /// What is wrong with the syntax, the version or the name.
 pub fn read_name_of(text: &SpecText) -> Result<String, FileProblems> {
-    let (file, problems) = File::open(&text.text);
+    let (file, problems) = SpecFile::open(&text.text);
     let table = file.head();
     let mut document = Reader::new(table.get_ref(), 0..0, "the spec", &problems);
     read_version(&mut document);
@@ -132,7 +132,7 @@ pub fn read_name_of(text: &SpecText) -> Result<String, FileProblems> {
 const LARGE: usize = 1 << 16;
 
 /// A file that is parsed part by part.
-struct File<'t> {
+struct SpecFile<'t> {
     text: &'t str,
     head: String,
     sections: Sections,
@@ -140,16 +140,16 @@ struct File<'t> {
     given_up: bool,
 }
 
-impl<'t> File<'t> {
+impl<'t> SpecFile<'t> {
     /// Finds the parts of a file, and what in it is not TOML.
-    fn open(text: &'t str) -> (File<'t>, Problems) {
+    fn open(text: &'t str) -> (SpecFile<'t>, Problems) {
         let sections = Sections::of(text);
-        let mut file = File { text, head: sections.head(text), sections, given_up: false };
+        let mut file = SpecFile { text, head: sections.head(text), sections, given_up: false };
         if let Some(start) = file.sections.too_long {
             file.given_up = true;
             let message = "the file has more words in one part than a spec has";
             let problem = Diagnostic::error(&(start..start), message)
-                .hinted("Is it a spec? Many mappings are many [[mapping]] tables.");
+                .with_hint("Is it a spec? Many mappings are many [[mapping]] tables.");
             return (
                 file,
                 Problems::of_file(
@@ -165,7 +165,8 @@ impl<'t> File<'t> {
         }
         let problem = |(span, error): &(Span, toml::de::Error)| {
             let message = format!("the file is not TOML: {}", error.message());
-            Diagnostic::error(span, message).hinted(sentence("see https://toml.io for the syntax"))
+            Diagnostic::error(span, message)
+                .with_hint(sentence("see https://toml.io for the syntax"))
         };
         let told = errors.iter().take(MOST_SHOWN).map(problem);
         let broken = errors.iter().map(|(span, _)| span.clone()).collect();
@@ -216,12 +217,12 @@ impl<'t> File<'t> {
 }
 
 fn read_document(
-    file: &File<'_>,
+    file: &SpecFile<'_>,
     problems: &Problems,
     folder: &Path,
     given: &BTreeMap<String, String>,
     environment: Environment<'_>,
-) -> Option<Parts> {
+) -> Option<SpecDocument> {
     let table = file.head();
     let mut document = Reader::new(table.get_ref(), 0..0, "the spec", problems);
     read_version(&mut document);
@@ -246,7 +247,7 @@ fn read_document(
     }
     if let (Some(span), false) = (in_head, file.sections.mappings.is_empty()) {
         let message = "\"mapping\" stands in the file both as [[mapping]] and otherwise";
-        problems.push(Diagnostic::error(&span, message).hinted("Write each as [[mapping]]."));
+        problems.push(Diagnostic::error(&span, message).with_hint("Write each as [[mapping]]."));
     }
     if !any {
         document.missing("[[mapping]]", "Add a mapping: which table answers to which.");
@@ -254,7 +255,7 @@ fn read_document(
     check_names(&mappings, problems);
     document.finish();
     let sides = BySide { source: source?, target: target? };
-    Some(Parts { name: name?, description, sides, params, compare, pace, gate, mappings })
+    Some(SpecDocument { name: name?, description, sides, params, compare, pace, gate, mappings })
 }
 
 fn read_version(document: &mut Reader<'_>) {
@@ -264,7 +265,7 @@ fn read_version(document: &mut Reader<'_>) {
             let span = document.value("version").map_or(0..0, |(_, value)| value.span());
             let message = format!("this program does not read version {version} of the format");
             let hint = "It reads version 1; a newer pgreconcile may read this file.";
-            document.problems().push(Diagnostic::error(&span, message).hinted(hint));
+            document.problems().push(Diagnostic::error(&span, message).with_hint(hint));
         }
         None if document.value("version").is_none() => {
             document.missing("version", "Write version = 1 at the top.");
@@ -287,7 +288,7 @@ fn read_name(document: &mut Reader<'_>) -> Option<Placed<String>> {
         let message = format!("\"{}\" cannot be a spec's name", name.value);
         let hint =
             "Use 1 to 48 letters, digits, \"_\", \"-\" and \".\": it names files and sessions.";
-        document.problems().push(Diagnostic::error(&name.span, message).hinted(hint));
+        document.problems().push(Diagnostic::error(&name.span, message).with_hint(hint));
     }
     fits.then_some(name)
 }
@@ -298,7 +299,7 @@ fn check_names(mappings: &[Mapping], problems: &Problems) {
         if seen.insert(mapping.name.as_str(), ()).is_some() {
             let message = format!("two mappings are named \"{}\"", mapping.name);
             let hint = "Give one of them a name of its own.";
-            problems.push(Diagnostic::error(&mapping.span, message).hinted(hint));
+            problems.push(Diagnostic::error(&mapping.span, message).with_hint(hint));
         }
     }
 }

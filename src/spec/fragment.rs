@@ -15,7 +15,7 @@ use super::diagnostic::{Placed, Span};
 
 /// A piece of a fragment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Piece {
+pub enum FragmentPart {
     /// SQL, to be written as it stands.
     Sql(String),
     /// A parameter, to be bound.
@@ -25,7 +25,7 @@ pub enum Piece {
 /// SQL from the spec that cannot leave its brackets. Only this file makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fragment {
-    pieces: Vec<Piece>,
+    parts: Vec<FragmentPart>,
     identifiers: BTreeSet<String>,
     span: Span,
 }
@@ -36,20 +36,20 @@ impl Fragment {
     /// # Errors
     /// Why the text cannot stand between brackets, as a clause.
     pub fn read(text: &Placed<String>) -> Result<Fragment, String> {
-        let (pieces, identifiers) = Lexer::new(&text.value).run()?;
-        Ok(Fragment { pieces, identifiers, span: text.span.clone() })
+        let (parts, identifiers) = Lexer::new(&text.value).run()?;
+        Ok(Fragment { parts, identifiers, span: text.span.clone() })
     }
 
     /// Its SQL and parameters, in order.
-    pub fn pieces(&self) -> &[Piece] {
-        &self.pieces
+    pub fn parts(&self) -> &[FragmentPart] {
+        &self.parts
     }
 
     /// The names of its parameters.
     pub fn params(&self) -> impl Iterator<Item = &str> {
-        self.pieces.iter().filter_map(|piece| match piece {
-            Piece::Param(name) => Some(name.as_str()),
-            Piece::Sql(_) => None,
+        self.parts.iter().filter_map(|part| match part {
+            FragmentPart::Param(name) => Some(name.as_str()),
+            FragmentPart::Sql(_) => None,
         })
     }
 
@@ -67,20 +67,20 @@ impl Fragment {
 struct Lexer<'t> {
     text: &'t str,
     chars: Peekable<CharIndices<'t>>,
-    pieces: Vec<Piece>,
+    parts: Vec<FragmentPart>,
     identifiers: BTreeSet<String>,
     open: Vec<char>,
     copied: usize,
 }
 
-type Lexed = (Vec<Piece>, BTreeSet<String>);
+type Lexed = (Vec<FragmentPart>, BTreeSet<String>);
 
 impl<'t> Lexer<'t> {
     fn new(text: &'t str) -> Lexer<'t> {
         Lexer {
             text,
             chars: text.char_indices().peekable(),
-            pieces: Vec::new(),
+            parts: Vec::new(),
             identifiers: BTreeSet::new(),
             open: Vec::new(),
             copied: 0,
@@ -115,7 +115,7 @@ impl<'t> Lexer<'t> {
             return Err(format!("its \"{bracket}\" is never closed"));
         }
         self.copy_to(self.text.len());
-        Ok((self.pieces, self.identifiers))
+        Ok((self.parts, self.identifiers))
     }
 
     fn peek(&mut self) -> Option<char> {
@@ -136,7 +136,7 @@ impl<'t> Lexer<'t> {
 
     fn copy_to(&mut self, end: usize) {
         if self.copied < end {
-            self.pieces.push(Piece::Sql(self.text[self.copied..end].to_owned()));
+            self.parts.push(FragmentPart::Sql(self.text[self.copied..end].to_owned()));
             self.copied = end;
         }
     }
@@ -202,7 +202,7 @@ impl<'t> Lexer<'t> {
             self.copy_to(at);
             self.skip_while(is_word);
             let end = self.position();
-            self.pieces.push(Piece::Param(self.text[at + 1..end].to_owned()));
+            self.parts.push(FragmentPart::Param(self.text[at + 1..end].to_owned()));
             self.copied = end;
         }
     }
@@ -269,11 +269,11 @@ mod tests {
         let text = "a = :x and b = ':y' -- :z";
         let whole: String = read(text)
             .unwrap()
-            .pieces()
+            .parts()
             .iter()
-            .map(|piece| match piece {
-                Piece::Sql(sql) => sql.clone(),
-                Piece::Param(name) => format!(":{name}"),
+            .map(|part| match part {
+                FragmentPart::Sql(sql) => sql.clone(),
+                FragmentPart::Param(name) => format!(":{name}"),
             })
             .collect();
         assert_eq!(whole, text);

@@ -11,7 +11,7 @@ use super::fragment::Fragment;
 use super::params::read_fragment;
 use super::problems::Problems;
 use super::reader::{Reader, describe, sentence};
-use super::rules::{Terms, read_terms};
+use super::rule::{PairSettings, read_pair_settings};
 use crate::schema::{BySide, ColumnName, NameError, Side, TableName};
 
 /// What a side reads its rows from.
@@ -66,7 +66,7 @@ pub struct ColumnRule {
     /// How the target says it, if not as the column of the pair's name.
     pub target: Option<Fragment>,
     /// How the two values may differ, and whether they may be shown.
-    pub terms: Terms,
+    pub settings: PairSettings,
 }
 
 impl ColumnRule {
@@ -168,7 +168,7 @@ fn check_key(key: Option<&Placed<Vec<Placed<String>>>>, problems: &Problems) {
     let Some(key) = key else { return };
     if key.value.is_empty() {
         let hint = "Name the pairs that make a row unique, or leave \"key\" out.";
-        problems.push(Diagnostic::error(&key.span, "\"key\" is empty").hinted(hint));
+        problems.push(Diagnostic::error(&key.span, "\"key\" is empty").with_hint(hint));
     }
     let mut names = BTreeSet::new();
     for pair in &key.value {
@@ -204,7 +204,7 @@ fn read_side(
     if let (true, Some(span), Some(_)) = (only, only_at, &of_query) {
         let message = "\"only\" is for a table that others inherit from, not for a query";
         let hint = "Write FROM ONLY within the query, and leave \"only\" out.";
-        problems.push(Diagnostic::error(&span, message).hinted(hint));
+        problems.push(Diagnostic::error(&span, message).with_hint(hint));
     }
     let reads = match (of_table, of_query) {
         (Some(text), None) => read_table(&text, problems).map(Reads::Table),
@@ -212,7 +212,7 @@ fn read_side(
         (Some(_), Some(query)) => {
             let hint = "Keep one of them.";
             let message = "\"table\" and \"query\" exclude each other";
-            problems.push(Diagnostic::error(&query.span, message).hinted(hint));
+            problems.push(Diagnostic::error(&query.span, message).with_hint(hint));
             None
         }
         (None, None) => {
@@ -238,7 +238,7 @@ fn read_table(text: &Placed<String>, problems: &Problems) -> Option<Placed<Table
                 }
                 _ => "Write schema.name, with SQL's double quotes where needed.".into(),
             };
-            problems.push(Diagnostic::error(&text.span, message).hinted(hint));
+            problems.push(Diagnostic::error(&text.span, message).with_hint(hint));
             None
         }
     }
@@ -254,7 +254,7 @@ fn read_column(
         DeValue::String(column) => {
             let column = Placed { value: ColumnName(column.to_string()), span: value.span() };
             let source = SourceExpression::Column(column);
-            Some(ColumnRule { pair, source, target: None, terms: Terms::default() })
+            Some(ColumnRule { pair, source, target: None, settings: PairSettings::default() })
         }
         DeValue::Table(inner) => {
             let table = Reader::new(inner, value.span(), "a column", problems);
@@ -267,7 +267,7 @@ fn read_column(
                 describe(other)
             );
             let hint = "Write a column's name, { from = \"…\" } or { sql = \"…\" }.";
-            problems.push(Diagnostic::error(&value.span(), message).hinted(hint));
+            problems.push(Diagnostic::error(&value.span(), message).with_hint(hint));
             None
         }
     }
@@ -283,7 +283,7 @@ fn read_column_table(
     let sql = table.string("sql").map(|text| read_fragment(&text, "sql", params, problems));
     let target =
         table.string("target_sql").map(|text| read_fragment(&text, "target_sql", params, problems));
-    let terms = read_terms(&mut table);
+    let settings = read_pair_settings(&mut table);
     let source = match (from, sql) {
         (Some(from), None) => {
             let column = Placed { value: ColumnName(from.value), span: from.span };
@@ -293,7 +293,7 @@ fn read_column_table(
         (Some(_), Some(_)) => {
             let why = format!("pair \"{}\" has both \"from\" and \"sql\"", pair.value);
             let hint = sentence("keep one of them");
-            problems.push(Diagnostic::error(&table.span, why).hinted(hint));
+            problems.push(Diagnostic::error(&table.span, why).with_hint(hint));
             None
         }
         (None, None) => {
@@ -310,5 +310,5 @@ fn read_column_table(
         Some(fragment) => fragment,
         None => None,
     };
-    Some(ColumnRule { pair, source: source?, target, terms })
+    Some(ColumnRule { pair, source: source?, target, settings })
 }

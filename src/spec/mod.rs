@@ -9,7 +9,7 @@ mod compare;
 mod connection;
 mod diagnostic;
 mod document;
-mod durations;
+mod duration;
 mod fragment;
 mod gate;
 mod mapping;
@@ -18,9 +18,9 @@ mod params;
 mod passwords;
 mod problems;
 mod reader;
-mod rules;
+mod rule;
 mod sections;
-mod suggest;
+mod suggestion;
 
 pub use accept::Accept;
 pub use compare::{CompareSettings, StrategyChoice, Unmapped};
@@ -29,13 +29,13 @@ pub use diagnostic::{
     Diagnostic, Placed, Severity, Span, SpecText, drives_terminal, escape_json, printable,
 };
 pub use document::{Spec, read, read_name_of};
-pub use durations::parse_duration;
-pub use fragment::{Fragment, Piece};
+pub use duration::parse_duration;
+pub use fragment::{Fragment, FragmentPart};
 pub use gate::GateSettings;
 pub use mapping::{ColumnRule, Mapping, Reads, SideMapping, SourceExpression};
 pub use pace::PaceSettings;
 pub use params::Param;
 pub use passwords::{holds_connection, withhold};
 pub use problems::{FileProblems, MOST_SHOWN};
-pub use rules::{Precision, Rule, Terms};
-pub use suggest::did_you_mean;
+pub use rule::{PairSettings, Precision, Rule};
+pub use suggestion::did_you_mean;

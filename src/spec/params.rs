@@ -52,7 +52,7 @@ fn read_param(
     if !is_name {
         let message = format!("\"{}\" cannot name a parameter", name.value);
         let hint = "Use letters, digits and underscores: it is written as :name.";
-        problems.push(Diagnostic::error(&name.span, message).hinted(hint));
+        problems.push(Diagnostic::error(&name.span, message).with_hint(hint));
         return None;
     }
     let Some(table) = value.get_ref().as_table() else {
@@ -62,7 +62,7 @@ fn read_param(
             describe(value.get_ref())
         );
         let hint = format!("Write {} = {{ type = \"int8\" }}.", name.value);
-        problems.push(Diagnostic::error(&value.span(), message).hinted(hint));
+        problems.push(Diagnostic::error(&value.span(), message).with_hint(hint));
         return None;
     };
     let mut table = Reader::new(table, value.span(), "a parameter", problems);
@@ -77,7 +77,7 @@ fn read_param(
         let message = format!("parameter \"{}\" has no value", name.value);
         let hint =
             format!("Give --param {}=VALUE, or a default if every run may use one.", name.value);
-        problems.push(Diagnostic::error(&name.span, message).hinted(hint));
+        problems.push(Diagnostic::error(&name.span, message).with_hint(hint));
         return None;
     };
     Some(Param { name: name.value.clone(), type_name, value, span: name.span.clone() })
@@ -94,7 +94,7 @@ fn check_type_name(name: &Placed<String>, problems: &Problems) -> bool {
         let message = format!("\"{}\" is not a type name", name.value);
         let hint =
             "Write it as in a column definition, for example \"int8[]\" or \"numeric(10,2)\".";
-        problems.push(Diagnostic::error(&name.span, message).hinted(hint));
+        problems.push(Diagnostic::error(&name.span, message).with_hint(hint));
     }
     fits
 }
@@ -108,7 +108,7 @@ fn text_of(value: &toml::Spanned<DeValue<'_>>, problems: &Problems) -> Option<St
         other => {
             let message = format!("\"default\" cannot be {}", describe(other));
             let hint = "Write the value as PostgreSQL reads it, for example \"{1,2}\".";
-            problems.push(Diagnostic::error(&value.span(), message).hinted(hint));
+            problems.push(Diagnostic::error(&value.span(), message).with_hint(hint));
             None
         }
     }
@@ -130,7 +130,7 @@ fn check_params<'f>(
                     "Add {name} = {{ type = \"…\" }} to [params]; an array slice is written [1: {name}]."
                 ),
             };
-            Diagnostic::error(span, message).hinted(hint)
+            Diagnostic::error(span, message).with_hint(hint)
         });
     }
 }
@@ -145,7 +145,7 @@ pub(super) fn read_fragment(
     if text.value.contains("${") {
         let message = format!("environment variables are not filled in in \"{key}\"");
         let hint = "Declare a parameter in [params] and write :name.";
-        problems.push(Diagnostic::error(&text.span, message).hinted(hint));
+        problems.push(Diagnostic::error(&text.span, message).with_hint(hint));
         return None;
     }
     match Fragment::read(text) {
@@ -157,7 +157,7 @@ pub(super) fn read_fragment(
             let message = format!("\"{key}\" cannot stand between brackets: {why}");
             let hint = "It is put between brackets of ours; quotes, brackets and comments must close \
                         within it, and a final \";\" is left out.";
-            problems.push(Diagnostic::error(&text.span, message).hinted(hint));
+            problems.push(Diagnostic::error(&text.span, message).with_hint(hint));
             None
         }
     }

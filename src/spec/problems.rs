@@ -25,19 +25,19 @@ pub struct FileProblems {
 /// Where problems go while a file is read.
 #[derive(Debug, Default)]
 pub(super) struct Problems {
-    errors: RefCell<Kept>,
-    warnings: RefCell<Kept>,
+    errors: RefCell<FirstProblems>,
+    warnings: RefCell<FirstProblems>,
     broken: Vec<Span>,
 }
 
 /// The first problems of one severity, by place and order of arrival.
 #[derive(Debug, Default)]
-struct Kept {
+struct FirstProblems {
     first: BTreeMap<(usize, usize), Diagnostic>,
     found: usize,
 }
 
-impl Kept {
+impl FirstProblems {
     /// Counts a problem at this place, and keeps it if it is among the first.
     fn push(&mut self, start: usize, problem: impl FnOnce() -> Diagnostic) {
         let place = (start, self.found);
@@ -80,13 +80,13 @@ impl Problems {
 
     /// Adds a problem.
     pub(super) fn push(&self, problem: Diagnostic) {
-        let kept = match problem.severity {
+        let found = match problem.severity {
             Severity::Error => &self.errors,
             Severity::Warning => &self.warnings,
         };
         if !problem.span.as_ref().is_some_and(|span| self.is_misread(span)) {
             let start = problem.span.as_ref().map_or(0, |span| span.start);
-            kept.borrow_mut().push(start, || problem);
+            found.borrow_mut().push(start, || problem);
         }
     }
 

@@ -119,7 +119,7 @@ impl<'t> Reader<'t> {
             Ok(value) => Some(Placed { value, span }),
             Err(why) => {
                 let message = format!("\"{key}\" is not a duration");
-                self.problems.push(Diagnostic::error(&span, message).hinted(sentence(&why)));
+                self.problems.push(Diagnostic::error(&span, message).with_hint(sentence(&why)));
                 None
             }
         }
@@ -141,7 +141,7 @@ impl<'t> Reader<'t> {
                 Some(near) => format!("Did you mean \"{near}\"? It can be {list}."),
                 None => format!("It can be {list}."),
             };
-            self.problems.push(Diagnostic::error(&placed.span, message).hinted(hint));
+            self.problems.push(Diagnostic::error(&placed.span, message).with_hint(hint));
         }
         found.map(|(_, choice)| *choice)
     }
@@ -204,7 +204,7 @@ impl<'t> Reader<'t> {
     pub(super) fn missing(&self, key: &str, hint: &str) {
         if !self.problems.has_broken_parts() {
             let message = format!("\"{key}\" is missing in {}", self.name);
-            self.problems.push(Diagnostic::error(&self.span, message).hinted(hint));
+            self.problems.push(Diagnostic::error(&self.span, message).with_hint(hint));
         }
     }
 
@@ -221,7 +221,7 @@ impl<'t> Reader<'t> {
                     Some(near) => format!("Did you mean \"{near}\"?"),
                     None => format!("Known keys are {}.", self.known.join(", ")),
                 };
-                Diagnostic::error(&key.span(), message).hinted(hint)
+                Diagnostic::error(&key.span(), message).with_hint(hint)
             });
         }
     }

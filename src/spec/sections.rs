@@ -63,8 +63,8 @@ impl Sections {
                         }
                     }
                     let begins = match of_mapping(text, &header) {
-                        Some(Place::Begins) => Some(start),
-                        Some(Place::Below) => mapping,
+                        Some(MappingHeader::Begins) => Some(start),
+                        Some(MappingHeader::Below) => mapping,
                         None => None,
                     };
                     if begins != mapping {
@@ -102,7 +102,7 @@ impl Sections {
 }
 
 /// What a header of a mapping is.
-enum Place {
+enum MappingHeader {
     /// The mapping itself.
     Begins,
     /// A table below it.
@@ -110,7 +110,7 @@ enum Place {
 }
 
 /// What a header is for a mapping, by what follows its first bracket; `None` for any other table.
-fn of_mapping(text: &str, header: &[Token]) -> Option<Place> {
+fn of_mapping(text: &str, header: &[Token]) -> Option<MappingHeader> {
     let kind = |place: usize| header.get(place).map(Token::kind);
     let is_array = kind(0) == Some(TokenKind::LeftSquareBracket);
     let key = header.get(usize::from(is_array))?.span();
@@ -119,7 +119,7 @@ fn of_mapping(text: &str, header: &[Token]) -> Option<Place> {
         return None;
     }
     let single = kind(2) == Some(TokenKind::RightSquareBracket);
-    Some(if is_array && single { Place::Begins } else { Place::Below })
+    Some(if is_array && single { MappingHeader::Begins } else { MappingHeader::Below })
 }
 
 /// A part's table with its places counted from where the part begins.

@@ -1,7 +1,7 @@
 //! Digests: count and sum of row hashes, of a region or of each class of it.
 
-use super::canon::{key_hash, row_hash};
-use super::region::{class_of, from_region};
+use super::canonical_form::{key_hash, row_hash};
+use super::region::{bucket_of, from_region};
 use super::statement::{Statement, Writer};
 use crate::plan::MappingPlan;
 use crate::row::Region;
@@ -30,7 +30,7 @@ pub fn digest(plan: &MappingPlan, side: Side, region: &Region) -> Statement {
 /// `offset 0` keeps the planner from seeing through the subquery: it would take every row for a
 /// class of its own and sort whole rows, at half as much cost again (515 to 787 ms for 333,000 rows
 /// on PostgreSQL 15; hashed aggregation takes 570 ms).
-pub fn class_digests(plan: &MappingPlan, side: Side, region: &Region, of: u32) -> Statement {
+pub fn bucket_digests(plan: &MappingPlan, side: Side, region: &Region, of: u32) -> Statement {
     let mut writer = Writer::new(&plan.params);
     let proven = plan.key_proven();
     let distinct = if proven { "pg_catalog.count(*)" } else { "pg_catalog.count(distinct c.k)" };
@@ -38,7 +38,7 @@ pub fn class_digests(plan: &MappingPlan, side: Side, region: &Region, of: u32) -
         .push("select c.class, pg_catalog.count(*), pg_catalog.sum(c.h)::pg_catalog.text, ")
         .push(distinct)
         .push("\nfrom (\nselect ")
-        .push(&class_of(plan, side, of))
+        .push(&bucket_of(plan, side, of))
         .push(" as class, ")
         .push(&row_hash(&plan.pairs, side))
         .push(" as h");

@@ -1,6 +1,6 @@
 //! How a table is parted without reading it: its blocks, and the statistics' histogram of the key.
 
-use super::canon::{canon, printed_key};
+use super::canonical_form::{canonical_form, printed_key};
 use super::statement::{Bind, Statement, Writer, table};
 use crate::plan::{Expression, MappingPlan};
 use crate::schema::{PgType, Side};
@@ -20,7 +20,7 @@ operator(pg_catalog./) pg_catalog.current_setting('block_size')::pg_catalog.int8
     Some(writer.finish())
 }
 
-/// Keys that part a table into stretches of about equally many rows, in order: canons, then texts.
+/// Keys that part a table into stretches of about equally many rows, in order: canonical forms, then texts.
 /// Only for a key of one plain column of a table; no row where nothing was analyzed.
 ///
 /// Statistics are old and sampled: the boundaries only size chunks, never decide what is in one.
@@ -38,7 +38,7 @@ pub fn histogram(plan: &MappingPlan, side: Side) -> Option<Statement> {
     let mut writer = Writer::new(&plan.params);
     writer
         .push("select ")
-        .push(&canon(pair, side, 0))
+        .push(&canonical_form(pair, side, 0))
         .push(", ")
         .push(&printed_key(pair, side, 0))
         .push(

@@ -6,7 +6,7 @@ use crate::schema::{Side, StoredColumn, TableName};
 
 /// How a key's column is compared with a value.
 #[derive(Clone, Copy, Debug)]
-pub struct Compared<'c> {
+pub struct KeyColumn<'c> {
     /// The column.
     pub column: &'c StoredColumn,
     /// The operator that says what is equal, as SQL.
@@ -34,7 +34,7 @@ pub fn key_holders(
     plan: &MappingPlan,
     side: Side,
     name: &TableName,
-    columns: &[Compared<'_>],
+    columns: &[KeyColumn<'_>],
     texts: &[Vec<Option<&str>>],
 ) -> Statement {
     let mut writer = Writer::new(&plan.params);

@@ -2,10 +2,10 @@
 
 use hashbrown::HashSet;
 
-use super::canon::{looked_up, row_hash};
-use super::fold::shown;
+use super::canonical_form::{looked_up, row_hash};
+use super::large_value::abridged_text;
 use super::relation::from_looked_up;
-use super::rows::{canon_list, group_text};
+use super::rows::{form_list, group_text};
 use super::statement::{Bind, Statement, Writer};
 use crate::plan::{MappingPlan, Strategy};
 use crate::row::Key;
@@ -13,9 +13,9 @@ use crate::schema::{BySide, Side};
 
 /// Where the parts of a looked-up row stand among its fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Lookup {
-    /// The canons of all pairs come first.
-    pub canons: usize,
+pub struct LookupLayout {
+    /// The canonical forms of all pairs come first.
+    pub forms: usize,
     /// Then an array of each pair's value as people read it, and the time of the row's last change where
     /// the side tells it.
     pub texts: usize,
@@ -27,9 +27,9 @@ pub struct Lookup {
     pub rules: BySide<Vec<(usize, usize)>>,
 }
 
-impl Lookup {
+impl LookupLayout {
     /// The layout for a plan.
-    pub fn of(plan: &MappingPlan) -> Lookup {
+    pub fn of(plan: &MappingPlan) -> LookupLayout {
         let width = plan.pairs.len();
         let hashed = plan.strategy == Strategy::Digest;
         let row_hash = hashed.then_some(width + 1);
@@ -39,7 +39,7 @@ impl Lookup {
             let places = plan.accepts.of(side).into_iter();
             places.enumerate().map(|(at, place)| (fixed + at, place)).collect()
         });
-        Lookup { canons: 0, texts: width, row_hash, group, rules }
+        LookupLayout { forms: 0, texts: width, row_hash, group, rules }
     }
 }
 
@@ -49,17 +49,17 @@ pub fn look_up(plan: &MappingPlan, side: Side, keys: &[&Key]) -> Statement {
     let mut writer = Writer::new(&plan.params);
     let width = plan.pairs.len();
     writer.push("select ");
-    canon_list(&mut writer, plan, side, width);
+    form_list(&mut writer, plan, side, width);
     // One array: a list of 1,600 columns has no room for their texts as well.
     writer.push(", array[");
     writer.list(", ", plan.pairs.iter().enumerate(), |writer, (index, pair)| {
-        writer.push(&shown(plan, pair, side, index));
+        writer.push(&abridged_text(plan, pair, side, index));
     });
-    if plan.sides[side].told_changed_at().is_some() {
+    if plan.sides[side].reported_changed_at().is_some() {
         writer.push(", r.changed::pg_catalog.text");
     }
     writer.push("]");
-    if Lookup::of(plan).row_hash.is_some() {
+    if LookupLayout::of(plan).row_hash.is_some() {
         writer.push(", ").push(&row_hash(&plan.pairs, side));
     }
     group_text(&mut writer, plan, side);

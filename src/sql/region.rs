@@ -1,6 +1,6 @@
 //! Where a statement looks: key ranges and classes as conditions.
 
-use super::canon::{key_hash, searched};
+use super::canonical_form::{key_hash, searched};
 use super::relation::from_blocks;
 use super::statement::{Bind, Writer};
 use crate::plan::MappingPlan;
@@ -98,13 +98,13 @@ impl<'w, 'p> Conditions<'w, 'p> {
         let chosen: Vec<[u8; 8]> =
             classes.chosen.iter().map(|class| i64::from(*class).to_be_bytes()).collect();
         let chosen = Bind::array(Builtin::Int8, chosen.iter().map(<[u8; 8]>::as_slice));
-        let class = class_of(plan, side, classes.of);
+        let class = bucket_of(plan, side, classes.of);
         self.next().push(&class).push(" operator(pg_catalog.=) any(").bind(chosen).push(")");
     }
 }
 
 /// The class of a row's key: the low bits of its hash.
-pub(super) fn class_of(plan: &MappingPlan, side: Side, of: u32) -> String {
+pub(super) fn bucket_of(plan: &MappingPlan, side: Side, of: u32) -> String {
     let hash = key_hash(plan.key(), side);
     format!("({hash} operator(pg_catalog.&) {}::pg_catalog.int8)", of.saturating_sub(1))
 }

@@ -11,9 +11,9 @@
 //! The operator's names resolve in the inner select alone; PostgreSQL flattens it, so that key
 //! ranges reach the index.
 
-use super::canon::{expression, printed_as};
+use super::canonical_form::{expression, printed_as};
 use super::statement::{Bind, Writer, column, table};
-use crate::plan::{MappingPlan, SidePlan, Since};
+use crate::plan::{ChangedSince, MappingPlan, SidePlan};
 use crate::row::Blocks;
 use crate::schema::{ColumnName, Side, StoredColumn};
 use crate::spec::{Fragment, Reads};
@@ -43,7 +43,7 @@ pub(super) fn from_looked_up(writer: &mut Writer<'_>, plan: &MappingPlan, side: 
     let filter = plan.sides[side].filter.as_ref();
     let rules = plan.accepts.of(side);
     let mut more: Vec<Extra<'_>> = rules.iter().map(|place| Extra::Rule(*place)).collect();
-    more.extend(plan.sides[side].told_changed_at().map(Extra::Changed));
+    more.extend(plan.sides[side].reported_changed_at().map(Extra::Changed));
     from_filtered(writer, plan, side, plan.pairs.len(), filter, Part::All, &more);
 }
 
@@ -76,7 +76,7 @@ enum Part<'p> {
     /// Those of about so many of a hundred blocks.
     Sampled(f64),
     /// Those that changed lately.
-    Changed(&'p Since),
+    Changed(&'p ChangedSince),
 }
 
 /// What stands in the inner select beside the pairs.
@@ -143,7 +143,7 @@ fn from_filtered(
                 word = "\nand ";
             }
         }
-        Part::Changed(Since { column: name, builtin, moment, .. }) => {
+        Part::Changed(ChangedSince { column: name, builtin, moment, .. }) => {
             writer.push(word).push(side.name());
             writer.push(&format!(".{} operator(pg_catalog.>=) cast(", column(name)));
             writer.bind(Bind::text(moment));

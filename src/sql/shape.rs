@@ -1,15 +1,15 @@
-//! What identifies the thing that a side reads from, asked again and again while it is read.
+//! The identity of what a side reads, queried repeatedly while it is read.
 //!
-//! A view's definition says which relations it reads, and theirs which those read. Of a query there is
-//! none: what it reads is what the server locks for it. A materialized view has rows of its own, so what
-//! is beneath it is no matter.
+//! A view's definition says which relations it reads, and so on for views among them. A query has no
+//! definition: it reads the relations that the server locks for it. A materialized view has rows of its
+//! own, so the relations below it do not matter.
 
-use super::access::{asked_names, asked_oids};
+use super::access::{push_names, push_oids};
 use super::server::{INSTANCE, WAL_FILE};
 use super::statement::{Bind, Statement, Writer};
-use crate::schema::{Builtin, SchemaName, TableName};
+use crate::schema::{SchemaName, TableName};
 
-/// The partitions and children on all levels of `c`: how many, and a hash of which.
+/// The partitions and children of `c` on all levels: their number, and a hash of their OIDs.
 const PARTS: &str = "left join lateral (
 with recursive part as (
 select i.inhrelid
@@ -26,8 +26,8 @@ from part
 ) as p on true
 ";
 
-/// The server and the database at this moment, as one row `here`. What does not depend on a relation is
-/// asked once for all of them.
+/// Returns the expression for the server and the database at this moment, as one row `here`: facts that
+/// do not depend on a relation are read once.
 fn here() -> String {
     format!(
         "here(version, datname, oid, datcollate, standby, system, file, started, flushed, collation_version)
@@ -84,11 +84,11 @@ and a.attnum > 0
 and not a.attisdropped
 ) as a on ";
 
-/// A row for each name, in order, and for each place without one: its place, version, database, its OID,
-/// whether the server is a standby, the cluster's identifier where the role may ask, and of a primary the
-/// name of the file that it writes to, which begins with the timeline. Then of the relation, if one is named
-/// and there: OID, file, how many partitions and children on all levels, a hash of which, its columns, and
-/// whether it is a view; and of the server again, which run of it this is.
+/// Returns a row for each entry, in order, with a name or without: its index, version, database, its OID,
+/// whether the server is a standby, the cluster's identifier where the role may read it, and for a primary
+/// the name of the file that it writes to, which begins with the timeline. Then for the relation, if one is
+/// named and exists: OID, file, number of partitions and children on all levels, a hash of them, its
+/// columns, and whether it is a view; and for the server again, its start and WAL position.
 pub fn shapes(tables: &[Option<&TableName>]) -> Statement {
     let nothing = TableName { schema: SchemaName(String::new()), name: String::new() };
     let mut writer = Writer::new(&[]);
@@ -112,7 +112,7 @@ d.flushed
 from here as d
 cross join ",
     );
-    asked_names(&mut writer, tables.iter().map(|table| table.unwrap_or(&nothing)))
+    push_names(&mut writer, tables.iter().map(|table| table.unwrap_or(&nothing)))
         .push(
             "
 left join lateral (
@@ -130,14 +130,14 @@ and c.relname = asked.name
     writer.finish()
 }
 
-/// What is read through each of some views, the view itself included, one a row: the view's place, name, OID,
-/// a hash of the definition if it is a view, how many partitions and children on all levels, a hash of which.
-/// No columns: nobody can change those that a view reads.
+/// Returns the relations that each of some views reads, the view itself included: the view's index, name,
+/// OID, a hash of the definition if it is a view, number of partitions and children on all levels, a hash of
+/// them. Without columns: PostgreSQL refuses changes to columns that a view reads.
 pub fn read_by_views(views: &[u32]) -> Statement {
     let mut writer = Writer::new(&[]);
     writer.push("with recursive ").push(&here()).push(",\nreached as (\nselect asked.place, ");
     writer.push("asked.oid::pg_catalog.oid as oid\nfrom ");
-    asked_oids(&mut writer, views).push(
+    push_oids(&mut writer, views).push(
         "
 union
 select reached.place, e.refobjid
@@ -155,22 +155,21 @@ and e.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
     relations(writer, "false")
 }
 
-/// The same of what each of some queries reads, which is what the server locks for it, but for its own
-/// relations, for indexes, and for partitions of what else is read; with columns.
+/// Returns the same for the relations that each of some queries reads, with columns. These are the relations
+/// that the server locks for it, without system relations, indexes, and partitions of other relations among
+/// them.
 pub fn read_by_queries(locked: &[&[i64]]) -> Statement {
     let mut writer = Writer::new(&[]);
     let places = (1_i64..).zip(locked).flat_map(|(place, oids)| oids.iter().map(move |_| place));
-    let places: Vec<[u8; 8]> = places.map(i64::to_be_bytes).collect();
-    let oids: Vec<[u8; 8]> =
-        locked.iter().flat_map(|oids| *oids).map(|o| o.to_be_bytes()).collect();
+    let oids = locked.iter().flat_map(|oids| *oids).copied();
     writer
         .push("with ")
         .push(&here())
         .push(",\nlocked as (\nselect l.place, l.oid::pg_catalog.oid as oid\nfrom rows from (")
         .push("pg_catalog.unnest(")
-        .bind(Bind::array(Builtin::Int8, places.iter().map(<[u8; 8]>::as_slice)))
+        .bind(Bind::int8s(places))
         .push("), pg_catalog.unnest(")
-        .bind(Bind::array(Builtin::Int8, oids.iter().map(<[u8; 8]>::as_slice)))
+        .bind(Bind::int8s(oids))
         .push(
             ")) as l(place, oid)
 where l.oid >= 16384
@@ -190,7 +189,8 @@ where i.inhrelid = l.oid
     relations(writer, "true")
 }
 
-/// A definition that is given again, word for word, is no other one, wherever in its statement it stood.
+/// Writes the result for the relations in `reached`. Positions in the statement are removed from a
+/// definition, so that one that is created again with the same text has the same hash.
 fn relations(mut writer: Writer<'_>, with_columns: &str) -> Statement {
     writer
         .push(

@@ -75,10 +75,10 @@ fn statements(plan: &MappingPlan, side: Side) -> String {
     let statements = [
         ("digest", Some(digest(plan, side, &region))),
         ("digest of everything", Some(digest(plan, side, &Region::whole(KeyRange::everything())))),
-        ("digests by class", Some(class_digests(plan, side, &region, 64))),
-        ("digests by class, as the rows lie", Some(class_digests(plan, side, &lying, 64))),
+        ("digests by class", Some(bucket_digests(plan, side, &region, 64))),
+        ("digests by class, as the rows lie", Some(bucket_digests(plan, side, &lying, 64))),
         ("keys and row hashes", Some(key_hashes(plan, side, &classes))),
-        ("canons", Some(canons(plan, side, &range(plan)))),
+        ("canonical rows", Some(canonical_rows(plan, side, &range(plan)))),
         ("rows by key", Some(look_up(plan, side, &[&key, &key]))),
         ("boundary", Some(probe(plan, side, &range(plan), 1000))),
         ("last key up to", Some(neighbour(plan, side, Some(&key), Neighbour::UpTo))),
@@ -132,16 +132,16 @@ table = "public.t"
 
 fn parted(plan: &MappingPlan, side: Side) -> String {
     let region = Region::whole(range(plan));
-    let by_class = Parting { classes: Some(64), rules: false };
-    let by_rule = Parting { classes: None, rules: true };
+    let by_class = DigestSplit { buckets: Some(64), rules: false };
+    let by_rule = DigestSplit { buckets: None, rules: true };
     let key = Key::new(plan.key().iter().map(|_| &[7][..]));
     written([
-        ("digest", Some(part_digests(plan, side, &region, Parting::default()))),
+        ("digest", Some(part_digests(plan, side, &region, DigestSplit::default()))),
         ("digests by class", Some(part_digests(plan, side, &region, by_class))),
         ("digests by rule", Some(part_digests(plan, side, &region, by_rule))),
         ("keys and row hashes", Some(key_hashes(plan, side, &region))),
-        ("canons", Some(canons(plan, side, &region.range))),
-        ("canons with rules", Some(canons_with_rules(plan, side, &region.range))),
+        ("canonical rows", Some(canonical_rows(plan, side, &region.range))),
+        ("canonical rows with rules", Some(canonical_rows_with_rules(plan, side, &region.range))),
         ("rows by key", Some(look_up(plan, side, &[&key]))),
         ("rows with a NULL in their key", Some(null_keys(plan, side))),
     ])
@@ -160,11 +160,11 @@ fn groups_by_text_and_a_key_that_nothing_proves() {
 #[test]
 fn the_fields_of_an_answer_stand_where_they_are_said_to() {
     let plan = grouped(&["id"]);
-    let Lookup { group, rules, .. } = Lookup::of(&plan);
-    // three canons, their texts, the hash, then these
+    let LookupLayout { group, rules, .. } = LookupLayout::of(&plan);
+    // three canonical forms, their texts, the hash, then these
     assert_eq!((group, rules), (Some(5), BySide { source: vec![(6, 0)], target: vec![(6, 1)] }));
-    let fields = Parting { classes: Some(2), rules: true }.fields(&plan);
-    assert_eq!(fields, PartFields { class: Some(4), group: Some(5), rule: Some(6) });
+    let fields = DigestSplit { buckets: Some(2), rules: true }.fields(&plan);
+    assert_eq!(fields, PartFields { bucket: Some(4), group: Some(5), rule: Some(6) });
 }
 
 #[test]

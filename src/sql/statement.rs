@@ -1,9 +1,9 @@
-//! A statement and how one is written: text, parameters, quoted names.
+//! Statements: text with parameters, the writer of texts, and the quoting of names.
 
 use crate::schema::{Builtin, ColumnName, TableName};
-use crate::spec::{Fragment, Param, Piece};
+use crate::spec::{Fragment, FragmentPart, Param};
 
-/// A value for a parameter, in the binary form of a built-in type.
+/// The value of a parameter, in the binary form of a built-in type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bind {
     /// The type's OID.
@@ -13,28 +13,28 @@ pub struct Bind {
 }
 
 impl Bind {
-    /// A text.
+    /// Makes a text.
     pub fn text(value: &str) -> Bind {
         Bind { oid: Builtin::Text.oid(), value: value.as_bytes().to_vec() }
     }
 
-    /// A 64-bit integer.
+    /// Makes a 64-bit integer.
     pub fn int8(value: i64) -> Bind {
         Bind { oid: Builtin::Int8.oid(), value: value.to_be_bytes().to_vec() }
     }
 
-    /// Bytes.
+    /// Makes bytes.
     pub fn bytes(value: &[u8]) -> Bind {
         Bind { oid: Builtin::Bytea.oid(), value: value.to_vec() }
     }
 
-    /// The place before a block's first row.
+    /// Makes the TID before a block's first row.
     pub fn tid(block: u32) -> Bind {
         let value = [&block.to_be_bytes()[..], &0u16.to_be_bytes()].concat();
         Bind { oid: Builtin::Tid.oid(), value }
     }
 
-    /// An array of texts, some of which may be NULL.
+    /// Makes an array of texts, some of which may be NULL.
     pub fn texts<'v>(values: impl ExactSizeIterator<Item = Option<&'v str>>) -> Bind {
         let mut bytes = Vec::new();
         let dimensions = u32::from(values.len() > 0);
@@ -53,11 +53,28 @@ impl Bind {
         Bind { oid: Builtin::Text.array_oid(), value: bytes }
     }
 
-    /// An array of values of one type, none of them NULL.
+    /// Makes an array of OIDs, as 64-bit integers.
+    pub fn oids(oids: &[u32]) -> Bind {
+        Bind::int8s(oids.iter().map(|oid| i64::from(*oid)))
+    }
+
+    /// Makes an array of 64-bit integers.
+    pub fn int8s(values: impl Iterator<Item = i64>) -> Bind {
+        let values: Vec<[u8; 8]> = values.map(i64::to_be_bytes).collect();
+        Bind::array(Builtin::Int8, values.iter().map(<[u8; 8]>::as_slice))
+    }
+
+    /// Makes an array of booleans.
+    pub fn bools(values: impl Iterator<Item = bool>) -> Bind {
+        let values: Vec<[u8; 1]> = values.map(|value| [u8::from(value)]).collect();
+        Bind::array(Builtin::Bool, values.iter().map(<[u8; 1]>::as_slice))
+    }
+
+    /// Makes an array of values of one type, none of them NULL.
     pub fn array<'v>(element: Builtin, values: impl ExactSizeIterator<Item = &'v [u8]>) -> Bind {
         let dimensions = u32::from(values.len() > 0);
         let mut bytes = Vec::new();
-        // dimensions, has-nulls, element type; then length and lower bound of the dimension
+        // Dimensions, has-nulls, element type; then length and lower bound of the dimension.
         for word in [dimensions, 0, element.oid()] {
             bytes.extend_from_slice(&word.to_be_bytes());
         }
@@ -83,9 +100,14 @@ pub struct Statement {
 }
 
 impl Statement {
-    /// A statement without parameters.
+    /// Makes a statement without parameters.
     pub(super) fn constant(text: impl Into<String>) -> Statement {
         Statement { text: text.into(), binds: Vec::new() }
+    }
+
+    /// Makes a statement of the text of a `.sql` file, with its parameters in order.
+    pub(super) fn of_file(text: &str, binds: impl Into<Vec<Bind>>) -> Statement {
+        Statement { text: text.trim_end().to_owned(), binds: binds.into() }
     }
 }
 
@@ -99,7 +121,7 @@ pub(super) struct Writer<'p> {
 }
 
 impl<'p> Writer<'p> {
-    /// Begins a statement that may use these parameters of the spec.
+    /// Starts a statement that may use these parameters of the spec.
     pub(super) fn new(params: &'p [Param]) -> Writer<'p> {
         Writer { params, ..Writer::default() }
     }
@@ -125,26 +147,26 @@ impl<'p> Writer<'p> {
         self
     }
 
-    /// Writes the place of a value.
+    /// Adds a parameter and writes its placeholder.
     pub(super) fn bind(&mut self, value: Bind) -> &mut Self {
         self.binds.push(value);
         let place = format!("${}", self.binds.len());
         self.push(&place)
     }
 
-    /// Writes the operator's SQL between brackets. The line breaks end a comment of theirs.
+    /// Writes SQL of the spec between brackets. The line breaks end a comment in it.
     pub(super) fn fragment(&mut self, fragment: &Fragment) -> &mut Self {
         self.push("(\n");
-        for piece in fragment.pieces() {
-            match piece {
-                Piece::Sql(sql) => self.push(sql),
-                Piece::Param(name) => self.param(name),
+        for part in fragment.parts() {
+            match part {
+                FragmentPart::Sql(sql) => self.push(sql),
+                FragmentPart::Param(name) => self.param(name),
             };
         }
         self.push("\n)")
     }
 
-    /// A parameter of the spec goes as text and is read by the server as its declared type.
+    /// Writes a parameter of the spec: it is sent as text and cast to its declared type.
     pub(super) fn param(&mut self, name: &str) -> &mut Self {
         // An undeclared name was refused when the spec was read.
         let Some(param) = self.params.iter().find(|param| param.name == name) else {
@@ -172,11 +194,12 @@ pub fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
+/// Quotes a column's name.
 pub(super) fn column(name: &ColumnName) -> String {
     quoted(&name.0)
 }
 
-/// Quotes a table's name with its schema.
+/// Quotes a table's name, with its schema.
 pub fn table(name: &TableName) -> String {
     format!("{}.{}", quoted(&name.schema.0), quoted(&name.name))
 }

@@ -1,98 +1,29 @@
-//! What a repair reads: how a table is stored, and rows with every column that they have.
+//! Reads for a repair: how a table is stored, and rows with all their columns.
 
 use super::definition::{family, heads};
 use super::lookup::by_keys;
 use super::relation::from_stored;
-use super::rows::canon_list;
+use super::rows::form_list;
 use super::statement::{Bind, Statement, Writer};
 use crate::plan::MappingPlan;
 use crate::row::Key;
 use crate::schema::{Side, StoredColumn};
 
-/// A row for each column: name, type without modifier, type's OID, whether it refuses NULL, whether
-/// it is generated, identity ('', 'a' or 'd'), whether it has a default, its sequence, readable,
-/// for the whole table whether a unique index of it may be checked late, of a generated column how, its CHECK constraints, whether
-/// its collation is not deterministic, and by which operator a unique index says what is equal in it.
+/// Returns a row for each column: name, type without modifier, type's OID, whether it is NOT NULL, whether
+/// it is generated, identity ('', 'a' or 'd'), whether it has a default, its sequence, whether the role may
+/// read it, the length or scale of its type, whether the table has a deferrable unique index, the expression
+/// of a generated column, its CHECK constraints, whether its collation is nondeterministic, and the equality
+/// operator of a unique index over it.
 pub fn stored_columns(oid: u32) -> Statement {
-    let mut writer = Writer::new(&[]);
-    writer
-        .push(
-            "select a.attname::pg_catalog.text,
-pg_catalog.format_type(a.atttypid, -1),
-a.atttypid::pg_catalog.int8,
-a.attnotnull or t.typnotnull,
-a.attgenerated operator(pg_catalog.<>) '',
-a.attidentity::pg_catalog.text,
-a.atthasdef or t.typdefault is not null,
-coalesce(
-pg_catalog.pg_get_serial_sequence(a.attrelid::pg_catalog.regclass::pg_catalog.text, a.attname::pg_catalog.text),
-(
-select pg_catalog.min(s.oid::pg_catalog.regclass::pg_catalog.text collate \"C\")
-from pg_catalog.pg_attrdef as f
-join pg_catalog.pg_depend as d
-on d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass and d.objid = f.oid
-join pg_catalog.pg_class as s on d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
-and s.oid = d.refobjid and s.relkind = 'S'
-where f.adrelid = a.attrelid and f.adnum = a.attnum
-)
-),
-pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'select'),
-(
-select case
-when b.modifier < 4 then null
-when b.base in ('pg_catalog.varchar'::pg_catalog.regtype, 'pg_catalog.bpchar'::pg_catalog.regtype)
-then b.modifier - 4
-when b.base = 'pg_catalog.numeric'::pg_catalog.regtype
-then ((b.modifier - 4) >> 16) - ((((b.modifier - 4) & 2047) # 1024) - 1024)
-end
-from (
-select
-case when t.typtype = 'd' then t.typbasetype else a.atttypid end as base,
-case when t.typtype = 'd' then t.typtypmod else a.atttypmod end as modifier
-) as b
-),
-exists (select from pg_catalog.pg_index as i where i.indrelid = a.attrelid and not i.indimmediate),
-case when a.attgenerated operator(pg_catalog.<>) '' then (
-select pg_catalog.pg_get_expr(f.adbin, f.adrelid)
-from pg_catalog.pg_attrdef as f where f.adrelid = a.attrelid and f.adnum = a.attnum
-) end,
-(
-select pg_catalog.string_agg('(' || pg_catalog.pg_get_expr(x.conbin, x.conrelid) || ') is not false', ' and ')
-from pg_catalog.pg_constraint as x
-where x.conrelid = a.attrelid and x.contype = 'c' and a.attnum = any (x.conkey)
-),
-exists (
-select from pg_catalog.pg_collation as l where l.oid = a.attcollation and not l.collisdeterministic
-),
-(
-select pg_catalog.format('operator(%I.%s)', n.nspname, p.oprname)
-from pg_catalog.pg_index as i
-cross join lateral unnest(i.indkey::pg_catalog.int2[], i.indclass::pg_catalog.oid[])
-as k(number, class)
-join pg_catalog.pg_opclass as c on c.oid = k.class
-join pg_catalog.pg_amop as m on m.amopfamily = c.opcfamily and m.amopstrategy = 3
-and m.amoplefttype = c.opcintype and m.amoprighttype = c.opcintype
-join pg_catalog.pg_operator as p on p.oid = m.amopopr
-join pg_catalog.pg_namespace as n on n.oid = p.oprnamespace
-where i.indrelid = a.attrelid and i.indisunique and k.number = a.attnum
-order by i.indisprimary desc, i.indexrelid
-limit 1
-)
-from pg_catalog.pg_attribute as a
-join pg_catalog.pg_type as t on t.oid = a.atttypid
-where a.attnum > 0
-and not a.attisdropped
-and a.attrelid = ",
-        )
-        .bind(Bind::int8(i64::from(oid)))
-        .push("::pg_catalog.oid\norder by a.attnum");
-    writer.finish()
+    let oid = Bind::int8(i64::from(oid));
+    Statement::of_file(include_str!("statements/stored_columns.sql"), [oid])
 }
 
-/// A row for each foreign key from or to a table or its partitions: which it is in the first place; who
-/// refers and to whom, each by schema, name and whether it has partitions; what a DELETE does there, and
-/// what an UPDATE; the columns that refer, and those that they refer to; whether some of either are
-/// generated; whether the table is who refers, and whether it is referred to.
+/// Returns a row for each foreign key from or to a table or its partitions: the OID of the constraint that
+/// it is a copy of; the referencing and the referenced table, each by schema, name and whether it is
+/// partitioned; the actions on DELETE and UPDATE; the referencing and the referenced columns; whether some of
+/// either are generated; whether the table is the referencing one, and the referenced one; whether it is
+/// MATCH FULL.
 pub fn stored_links(oid: u32) -> Statement {
     let names = |of: &str, numbers: &str| {
         format!(
@@ -154,25 +85,14 @@ order by f.oid",
     ))
 }
 
-/// Of these sequences, as SQL writes them, a row for each that the role may not read and move.
-pub fn unmovable(sequences: &[&str]) -> Statement {
-    let mut writer = Writer::new(&[]);
-    writer
-        .push("select s.name from unnest(")
-        .bind(Bind::texts(sequences.iter().map(|name| Some(*name))))
-        .push(
-            ") as s(name)
-where coalesce(
-pg_catalog.has_sequence_privilege(pg_catalog.to_regclass(s.name), 'select')
-and pg_catalog.has_sequence_privilege(pg_catalog.to_regclass(s.name), 'update'),
-false
-) is false",
-        );
-    writer.finish()
+/// Returns the names of those of these sequences that the role may not both read and set.
+pub fn unmovable_sequences(sequences: &[&str]) -> Statement {
+    let names = Bind::texts(sequences.iter().map(|name| Some(*name)));
+    Statement::of_file(include_str!("statements/unmovable_sequences.sql"), [names])
 }
 
-/// What the role may do to a table: insert, update, delete; make temporary tables; switch triggers
-/// off, as a superuser or, where servers know of such grants, by one.
+/// Returns the role's rights: insert, update and delete in a table; create temporary tables; disable
+/// triggers, as a superuser or, where servers have such grants, by a grant.
 pub fn rights(oid: u32, grants: bool) -> Statement {
     let mut writer = Writer::new(&[]);
     let granted = if grants {
@@ -197,8 +117,8 @@ pub fn rights(oid: u32, grants: bool) -> Statement {
     writer.finish()
 }
 
-/// The rows of these keys: every pair's canon, then an array of every column of the table as its type
-/// writes it.
+/// Returns the rows of these keys: the canonical form of every pair, then an array with the text of every
+/// column of the table.
 pub fn stored_rows(
     plan: &MappingPlan,
     side: Side,
@@ -207,7 +127,7 @@ pub fn stored_rows(
 ) -> Statement {
     let mut writer = Writer::new(&plan.params);
     writer.push("select ");
-    canon_list(&mut writer, plan, side, plan.pairs.len());
+    form_list(&mut writer, plan, side, plan.pairs.len());
     writer.push(", r.stored");
     from_stored(&mut writer, plan, side, columns);
     by_keys(&mut writer, plan, side, keys);

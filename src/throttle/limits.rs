@@ -27,7 +27,7 @@ pub(crate) fn check_limits(
             let role = &server.role;
             let message = format!("{needs}, and role \"{role}\" of the {side} may not");
             let hint = format!("GRANT pg_monitor TO {role};");
-            problems.push(Diagnostic::error(&pace.span, message).hinted(hint));
+            problems.push(Diagnostic::error(&pace.span, message).with_hint(hint));
         }
         if let Some(lag) = pace.max_replica_lag
             && server.standby
@@ -37,7 +37,7 @@ pub(crate) fn check_limits(
             let message = format!("the {side} may lag for as long as a difference must not change");
             let hint = "What it has not replayed may then look like divergence: let \"settle\" be \
                         longer than \"max_replica_lag\".";
-            problems.push(Diagnostic::warning(&pace.span, message).hinted(hint));
+            problems.push(Diagnostic::warning(&pace.span, message).with_hint(hint));
         }
     }
     problems

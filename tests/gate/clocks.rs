@@ -1,8 +1,8 @@
-//! Clocks that are wrong: on the machine that compares, on the one that asks the gate, on a server.
+//! Clocks that are wrong: on the machine that compares, on the one that runs the gate, on a server.
 //!
-//! A run is moved in time by what it noted: real runs are recorded once more, by the program's own
-//! recorder, with other moments. That needs no library in front of the program's clock, which not every
-//! machine has, and the rows of the ledger are written and sealed as those of any run.
+//! A run is moved in time by the times that it recorded: real runs are recorded once more, by the
+//! program's own recorder, with other times. That needs no library in front of the program's clock,
+//! which not every machine has, and the rows of the ledger get their checksums as those of any run.
 
 use std::path::{Path, PathBuf};
 
@@ -12,8 +12,8 @@ use pgreconcile::ledger::{Location, Recorder, ReplayOutcome, Store};
 use pgreconcile::schema::Side;
 use serde_json::Value;
 
-use super::{MAPPINGS, alike, asking, clean_runs, compare, reasons, spec};
-use crate::outputs::json;
+use crate::support::gate::{MAPPINGS, alike, asking, clean_runs, compare, reasons, spec};
+use crate::support::report::json;
 use crate::support::{Outcome, Pair, fault};
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);

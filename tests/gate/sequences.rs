@@ -1,10 +1,10 @@
 //! Sequences whose first number after the flip would be refused: the gate says so as long as the INSERT
-//! fails, and not when it does not.
+//! fails, and not when it succeeds.
 
 use pgreconcile::schema::Side;
 
-use super::{closed_by, compare, gate};
 use crate::support::Pair;
+use crate::support::gate::{closed_by, compare, gate};
 
 /// What an INSERT that leaves the number out comes to, which takes back all but the number.
 const TRIAL: &str = "
@@ -204,7 +204,7 @@ fn numerics_that_no_sequence_comes_to() {
 
 /// The last number in a column is a value of a row.
 #[test]
-fn a_sequence_behind_a_redacted_column_does_not_show_its_last_number() {
+fn the_last_number_of_a_redacted_column_is_not_shown() {
     let table = "create sequence s;
         create table w (k int primary key default 99, id bigint unique default nextval('s'), v int);
         insert into w values (1, 48462407, 0)";

@@ -1,24 +1,23 @@
-//! A backfill: very many missing rows, in batches. Memory stays flat, and whatever is killed goes on.
-
-use std::time::{Duration, Instant};
+//! A backfill: very many missing rows, in batches. Memory stays constant, and a killed repair goes on.
 
 use pgreconcile::schema::Side;
 
-use super::round::{Round, same};
-use super::session::Session;
+use crate::support::psql_session::PsqlSession;
+use crate::support::round_trip::{RoundTrip, same};
+use crate::support::wait;
 
 const TABLE: &str = "create table t (id bigint primary key, v text, n numeric(9,2));";
 
-fn round(rows: u32) -> Round {
+fn round(rows: u32) -> RoundTrip {
     let source = format!(
         "{TABLE} insert into t select n, repeat('v', n % 90) || n, n / 100.0 from generate_series(1, {rows}) n; analyze t;"
     );
-    let round = Round::new(&source, TABLE, &same("public.t"));
+    let round = RoundTrip::new(&source, TABLE, &same("public.t"));
     let _ = round.compare().exits(1);
     round
 }
 
-fn rows(round: &Round) -> u64 {
+fn rows(round: &RoundTrip) -> u64 {
     round.pair.sql(Side::Target, "select count(*) from t").parse().unwrap()
 }
 
@@ -40,12 +39,9 @@ fn a_long_script_that_is_killed_anywhere_leaves_whole_batches() {
             let at = (at..).find(|at| text.is_char_boundary(*at)).unwrap();
             let done = text[..at].matches("\nCOMMIT;\n").count() as u64 * 1000;
             let expected = if end == ".sql" { done } else { 12_000 - done };
-            let mut session = Session::open(&round);
+            let mut session = PsqlSession::open(&round);
             session.send(&text[..at]);
-            let until = Instant::now() + Duration::from_secs(60);
-            while rows(&round) != expected {
-                assert!(Instant::now() < until, "{} rows, not {expected}", rows(&round));
-            }
+            wait::until(&format!("{expected} rows"), || rows(&round) == expected);
             session.kill();
             assert_eq!(rows(&round), expected);
         }
@@ -56,10 +52,7 @@ fn a_long_script_that_is_killed_anywhere_leaves_whole_batches() {
     let spec = round.spec.to_str().unwrap();
     for killed in 1..=4 {
         let running = round.program().args(&["apply", spec, "r", "--execute"]).start();
-        let until = Instant::now() + Duration::from_secs(60);
-        while rows(&round) < killed * 2000 {
-            assert!(Instant::now() < until, "it does not come on");
-        }
+        wait::until("2000 rows more", || rows(&round) >= killed * 2000);
         running.signal("KILL");
         let _ = running.finish();
         assert_eq!(rows(&round) % 1000, 0);

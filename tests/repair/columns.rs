@@ -1,8 +1,8 @@
-//! What the written side's columns are and can hold: expressions, modifiers, NULL, generated keys.
+//! What the columns of the written side are and can hold: expressions, modifiers, NULL, generated keys.
 
 use pgreconcile::schema::Side;
 
-use super::round::{ALL, Round, same};
+use crate::support::round_trip::{ALL, RoundTrip, same};
 
 /// The target's values would stand in the source, lower-cased.
 #[test]
@@ -14,7 +14,7 @@ fn a_pair_with_target_sql_is_not_written_into_the_source() {
         "{}[mapping.columns]\nemail = {{ from = 'email', target_sql = 'lower(email)' }}\n",
         same("public.t")
     );
-    let round = Round { written: Side::Source, ..Round::new(&source, &target, &spec) };
+    let round = RoundTrip { written: Side::Source, ..RoundTrip::new(&source, &target, &spec) };
     let _ = round.compare().exits(1);
     let refused = round.repair("r", &ALL);
     let why = "pair \"email\" is an expression of the target";
@@ -25,13 +25,13 @@ fn a_pair_with_target_sql_is_not_written_into_the_source() {
     assert!(told.contains("into the source refused: email"), "{told}");
 }
 
-/// A value that a column rounds or cuts off would be told as applied, and differ for ever.
+/// A value that a column rounds or cuts off would be reported as applied, and differ for ever.
 fn left_out(source: &str, target: &str, rule: &str, values: [&str; 2], flags: &[&str]) {
     let create = |of: &str| {
         format!("create type mood as enum ('sad'); create table t (id int primary key, v {of});")
     };
     let [fits, lossy] = values;
-    let round = Round::new(
+    let round = RoundTrip::new(
         &format!(
             "{} insert into t values (1,{fits}),(2,{lossy}),(3,{fits}),(4,{lossy})",
             create(source)
@@ -84,10 +84,10 @@ fn the_same_without_temporary_tables() {
 
 /// A letter that the target's encoding has not stops a whole batch.
 #[test]
-fn what_the_other_encoding_has_no_letter_for_is_left_out_and_named() {
+fn text_the_target_cannot_encode_is_excluded_by_name() {
     let table = "create table t (id int primary key, v text);";
     let source = format!("{table} insert into t values (1, 'é'), (2, 'a€'), (3, 'ü'), (4, '日');");
-    let round = Round::new(&source, "", &same("public.t"));
+    let round = RoundTrip::new(&source, "", &same("public.t"));
     let name = &round.pair.database;
     round.pair.clusters.target.sql(
         "postgres",
@@ -105,7 +105,7 @@ fn what_the_other_encoding_has_no_letter_for_is_left_out_and_named() {
 
 /// Images are compared bit by bit: 5 is not 5.00 there, nor 'ab' what char(4) makes of it.
 #[test]
-fn values_of_other_types_go_there_and_back_with_and_without_temporary_tables() {
+fn values_of_other_types_are_repaired_and_undone() {
     let source = "create table t (id int primary key, n numeric, i int, c text, s timestamp, r numeric);
         insert into t values (1,5,5,'ab','2026-01-01 10:00',1.005),(2,6,6,'cd','2026-01-02',2.004);";
     let target = "create table t (id int primary key, n numeric(10,2), i numeric(10,2), c char(4), s timestamp(0), r numeric(10,2));
@@ -115,7 +115,7 @@ fn values_of_other_types_go_there_and_back_with_and_without_temporary_tables() {
         same("public.t")
     );
     for flags in [&ALL[..], &["--kinds", "insert,update,delete", "--no-temp"]] {
-        Round::new(source, target, &spec).trip(flags);
+        RoundTrip::new(source, target, &spec).trip(flags);
     }
 }
 
@@ -126,10 +126,10 @@ fn an_empty_text_stands_for_null_where_the_column_refuses_it() {
     let target =
         "create table t (id int primary key, v text not null); insert into t values (2,'x');";
     let rule = "[mapping.columns]\nv = { from = 'v', rule = 'null_as_empty' }\n";
-    let round = Round::new(source, target, &format!("{}{rule}", same("public.t")));
+    let round = RoundTrip::new(source, target, &format!("{}{rule}", same("public.t")));
     round.trip(&[]);
     // Without the rule it is named, and the other rows go.
-    let round = Round::new(source, target, &same("public.t"));
+    let round = RoundTrip::new(source, target, &same("public.t"));
     let _ = round.compare().exits(1);
     let told = round.repair("r", &[]);
     let why = "2 rows whose value of pair \"v\" is NULL, which the target's column refuses";
@@ -145,7 +145,7 @@ fn a_generated_key_column_is_refused_by_name() {
     let source = format!("{table} insert into t values ('a', 1),('b', 2);");
     let target = format!("{table} insert into t values ('a', 1),('x', 2),('c', 3);");
     let spec = same("public.t").replace("]]\n", "]]\nkey = ['k']\n");
-    let round = Round::new(&source, &target, &spec);
+    let round = RoundTrip::new(&source, &target, &spec);
     let _ = round.compare().exits(1);
     let refused = round.repair("r", &ALL);
     assert!(
@@ -161,13 +161,13 @@ fn a_generated_key_column_is_refused_by_name() {
 /// A table has 1,600 columns at most, and so has the temporary one in which an update's rows wait: each
 /// column as it is, and those that it sets as they become.
 #[test]
-fn a_table_of_as_many_columns_as_a_server_takes_goes_there_and_back() {
+fn a_table_of_1600_columns_is_repaired_and_undone() {
     let columns = |count: usize| (1..count).map(|n| format!(", c{n} int")).collect::<String>();
     let round = |count: usize, sets: bool| {
         let table = format!("create table t (id int primary key{});", columns(count));
         let last = format!("c{}", count - 1);
         let value = if sets { 5 } else { 1 };
-        Round::new(
+        RoundTrip::new(
             &format!("{table} insert into t (id, c1, {last}) values (1, 1, 7),(2, 2, null);"),
             &format!("{table} insert into t (id, c1, {last}) values (1, {value}, 7),(3, 3, 8);"),
             &same("public.t"),
@@ -189,7 +189,7 @@ fn a_table_of_as_many_columns_as_a_server_takes_goes_there_and_back() {
 fn what_a_trigger_raises_is_not_repeated_whatever_its_code() {
     for code in ["U0001", "38000", "42501", "55P03", "XX000", "57014"] {
         let table = "create table t (id int primary key, v text);";
-        let round = Round::new(
+        let round = RoundTrip::new(
             &format!("{table} insert into t values (1, 'precious');"),
             table,
             &same("public.t"),
@@ -214,11 +214,11 @@ fn what_a_trigger_raises_is_not_repeated_whatever_its_code() {
 
 /// A reviewer who reads that something stays as it is would look for it in vain.
 #[test]
-fn what_the_server_computes_is_not_said_to_be_left_out() {
+fn computed_columns_are_not_reported_as_left_out() {
     let table =
         "create table t (id int primary key, a int, g int generated always as (a * 2) stored);";
     let fill = |a: i32| format!("{table} insert into t (id, a) values (1, {a})");
-    let round = Round::new(&fill(1), &fill(2), &same("public.t"));
+    let round = RoundTrip::new(&fill(1), &fill(2), &same("public.t"));
     let _ = round.compare().exits(1);
     let said = round.repair("r", &[]);
     assert!(!said.exits(0).stdout.contains("left out"), "{}", said.stdout);

@@ -1,20 +1,21 @@
-//! Ranges: between their ends stand rows by now that no run ever saw. Only those are repaired that stood
-//! alone, and as they are, at two looks.
+//! Ranges: between their ends there may be rows by now that no run ever saw. Only rows that were
+//! one-sided, and unchanged, at two rechecks are repaired.
 
 use std::time::{Duration, Instant};
 
 use pgreconcile::schema::Side;
 
-use super::round::{ALL, Round, same};
+use crate::support::round_trip::{ALL, RoundTrip, same};
+use crate::support::wait;
 
 const TABLE: &str = "create table t (id bigint primary key, v text);";
 
 /// Rows that are too many, with room for others between them.
-fn round() -> Round {
+fn round() -> RoundTrip {
     let fill = |rows: u32| {
         format!("{TABLE} insert into t select n * 2, 'v' || n from generate_series(1, {rows}) n;")
     };
-    let round = Round::new(&fill(1), &fill(12_000), &same("public.t"));
+    let round = RoundTrip::new(&fill(1), &fill(12_000), &same("public.t"));
     let told = round.compare();
     let findings = told.exits(1).findings();
     assert!(findings.len() == 1 && findings[0].contains("through"), "{findings:?}");
@@ -22,7 +23,7 @@ fn round() -> Round {
 }
 
 /// The keys that stand in a folder's changes.
-fn keys(round: &Round) -> Vec<u64> {
+fn keys(round: &RoundTrip) -> Vec<u64> {
     let entries = std::fs::read_dir(round.path("r")).unwrap();
     let paths = entries.map(|entry| entry.unwrap().path());
     let texts = paths.filter(|path| path.extension().is_some_and(|end| end == "jsonl"));
@@ -34,7 +35,7 @@ fn keys(round: &Round) -> Vec<u64> {
 /// The target's writer is ahead of the source's: what it has put in a moment ago is no difference, and
 /// neither is the row that it changes all the time.
 #[test]
-fn rows_that_came_after_the_compare_are_not_deleted_with_their_range() {
+fn rows_newer_than_the_compare_are_not_deleted() {
     let round = round();
     let settle = Duration::from_secs(2);
     let mut came: Vec<(u64, Instant)> = Vec::new();
@@ -86,11 +87,12 @@ fn what_both_sides_have_by_now_is_compared_and_not_repaired() {
 
 /// A finding that is another by now was seen once only.
 #[test]
-fn a_key_that_differs_otherwise_than_was_found_is_left_to_the_next_run() {
+fn a_row_that_differs_otherwise_now_is_left_to_the_next_run() {
     let fill = |v: &str, more: &str| {
         format!("{TABLE} insert into t values (1, '{v}'), (2, 'b'), (3, '{v}'){more};")
     };
-    let round = Round::new(&fill("a", ", (4, 'd')"), &fill("x", ", (5, 'e')"), &same("public.t"));
+    let round =
+        RoundTrip::new(&fill("a", ", (4, 'd')"), &fill("x", ", (5, 'e')"), &same("public.t"));
     assert_eq!(round.compare().exits(1).findings().len(), 4);
     round.pair.sql(Side::Source, "delete from t where id = 1; insert into t values (5, 'f')");
     round.pair.sql(Side::Target, "insert into t values (4, 'g')");
@@ -101,9 +103,9 @@ fn a_key_that_differs_otherwise_than_was_found_is_left_to_the_next_run() {
     assert!(!told.stdout.contains("delete") && !told.stdout.contains("insert"), "{}", told.stdout);
 }
 
-/// Without its kind a range is counted, and nobody waits for it.
+/// A range whose kind is left out is counted, and no settle time is waited for.
 #[test]
-fn a_range_whose_kind_was_not_asked_for_is_counted_and_not_read() {
+fn a_range_of_a_kind_left_out_is_counted_and_not_read() {
     let round = round();
     let began = Instant::now();
     let told = round.repair("r", &["--settle", "1h"]);
@@ -125,10 +127,9 @@ fn a_repair_that_is_interrupted_leaves_nothing_behind() {
         let entries = std::fs::read_dir(&folder).unwrap();
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     };
-    let before = Instant::now();
-    while !names().iter().any(|name| name.starts_with(".pgreconcile-repair-")) {
-        assert!(before.elapsed() < Duration::from_secs(60), "{:?}", names());
-    }
+    wait::until("a folder of a repair", || {
+        names().iter().any(|name| name.starts_with(".pgreconcile-repair-"))
+    });
     running.signal("INT");
     let outcome = running.finish();
     assert!(outcome.exits(3).stderr.contains("interrupted: nothing is written"), "{outcome:?}");

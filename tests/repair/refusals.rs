@@ -3,21 +3,21 @@
 use pgreconcile::repair::Manifest;
 use pgreconcile::schema::Side;
 
-use super::round::{ALL, Round, same};
 use crate::support::Bouncer;
+use crate::support::round_trip::{ALL, RoundTrip, same};
 
 const TABLE: &str = "create table t (id int primary key, name text);";
 
-fn round() -> Round {
+fn round() -> RoundTrip {
     let source = format!("{TABLE} insert into t values (1,'a'),(2,'b'),(3,'c');");
     let target = format!("{TABLE} insert into t values (1,'x'),(2,'y');");
-    let round = Round::new(&source, &target, &same("public.t"));
+    let round = RoundTrip::new(&source, &target, &same("public.t"));
     let _ = round.compare().exits(1);
     round
 }
 
 /// Both forms refuse, and leave everything as it is.
-fn refuses(round: &Round, folder: &str) {
+fn refuses(round: &RoundTrip, folder: &str) {
     let before = round.state(true);
     let mut refused = false;
     for script in round.scripts(folder, ".sql") {
@@ -110,7 +110,7 @@ fn triggers_that_rewrite_or_skip_are_noticed() {
     refuses(&round, "r");
 }
 
-/// Its name and its table are in no row, and without them nobody knows where to look.
+/// Its name and its table are in no row, and without them no row can be found.
 #[test]
 fn a_refusal_by_a_constraint_names_it_and_no_value() {
     let raises = "create function f() returns trigger language plpgsql as $$ begin
@@ -148,7 +148,7 @@ fn a_refusal_by_a_constraint_names_it_and_no_value() {
         let fill = |name: &str| format!("{create}; insert into t values (5, '{name}');");
         let spec = format!("{}target.ignore = ['kept']\n", same("public.t"));
         let spec = if since.contains("kept") { spec } else { same("public.t") };
-        let round = Round::new(&fill("secret"), &format!("{}{since}", fill("b")), &spec);
+        let round = RoundTrip::new(&fill("secret"), &format!("{}{since}", fill("b")), &spec);
         let _ = round.compare();
         let _ = round.repair("r", &[]).exits(0);
         if since.contains("domain") {
@@ -179,7 +179,7 @@ fn a_delete_reaches_no_other_table_unless_it_may() {
 }
 
 #[test]
-fn deletes_are_written_only_when_they_are_asked_for() {
+fn deletes_are_written_on_request_only() {
     let round = round();
     round.pair.sql(Side::Target, "insert into t values (9,'z')");
     let _ = round.compare().exits(1);
@@ -198,7 +198,7 @@ fn the_undo_of_a_delete_holds_columns_that_are_not_mapped() {
         "alter table t add extra text default 'd'; insert into t values (9,'z','precious')",
     );
     let spec = round.pair.spec(&format!("{}target.ignore = ['extra']\n", same("public.t")));
-    let round = Round { spec, ..round };
+    let round = RoundTrip { spec, ..round };
     let _ = round.compare().exits(1);
     let before = round.state(false);
     let _ = round.repair("r", &ALL).exits(0);
@@ -207,12 +207,13 @@ fn the_undo_of_a_delete_holds_columns_that_are_not_mapped() {
     assert_eq!(round.state(false), before);
 }
 
+/// The first INSERT would fail on a NOT NULL column after the repair was reviewed.
 #[test]
-fn a_column_that_nothing_fills_is_named_before_anything_is_written() {
+fn a_column_that_nothing_fills_is_named_first() {
     let round = round();
     round.pair.sql(Side::Target, "alter table t add needed int; update t set needed = 1; alter table t alter needed set not null");
     let spec = round.pair.spec(&format!("{}target.ignore = ['needed']\n", same("public.t")));
-    let round = Round { spec, ..round };
+    let round = RoundTrip { spec, ..round };
     let _ = round.compare().exits(1);
     let refused = round.repair("r", &[]);
     assert!(
@@ -310,7 +311,7 @@ fn an_edited_an_expired_and_a_strange_repair_are_refused() {
     ] {
         std::fs::write(&manifest, text.replace(&from, &to)).unwrap();
         refused("the seal of manifest.json is broken");
-        // Whoever makes a new seal as well is still asked what the repair is for.
+        // With a new checksum as well, the repair still has to be for this spec.
         let forged: Manifest = serde_json::from_str(&text.replace(&from, &to)).unwrap();
         std::fs::write(&manifest, forged.write().unwrap()).unwrap();
         refused(why);
@@ -327,7 +328,7 @@ fn an_edited_an_expired_and_a_strange_repair_are_refused() {
 #[test]
 fn a_script_cut_off_anywhere_applies_nothing_in_silence() {
     let source = format!("{TABLE} insert into t select n, 'v' || n from generate_series(1, 40) n;");
-    let round = Round::new(&source, TABLE, &same("public.t"));
+    let round = RoundTrip::new(&source, TABLE, &same("public.t"));
     let _ = round.compare().exits(1);
     let _ = round.repair("r", &[]).exits(0);
     let script = round.scripts("r", ".sql").remove(0);
@@ -347,7 +348,7 @@ fn a_script_for_another_database_or_cluster_is_refused() {
     let round = round();
     let _ = round.repair("r", &[]).exits(0);
     let script = round.scripts("r", ".sql").remove(1);
-    let there = Round { written: Side::Source, ..round };
+    let there = RoundTrip { written: Side::Source, ..round };
     let before = there.state(true);
     // A copy of the cluster has its identifier, so the script gets another one.
     let text = std::fs::read_to_string(&script).unwrap();
@@ -405,7 +406,7 @@ fn what_no_longer_fits_is_refused_with_a_remedy() {
 }
 
 #[test]
-fn nobody_else_reads_a_repair_whatever_the_umask() {
+fn a_repair_is_private_whatever_the_umask() {
     let round = round();
     let open = round.path("open");
     std::fs::create_dir(&open).unwrap();
@@ -476,10 +477,10 @@ fn apply_passes_a_pooler() {
 }
 
 #[test]
-fn a_killed_apply_goes_on_when_it_is_started_again() {
+fn a_killed_apply_continues_when_it_is_started_again() {
     let source =
         format!("{TABLE} insert into t select n, 'v' || n from generate_series(1, 4000) n;");
-    let round = Round::new(&source, TABLE, &same("public.t"));
+    let round = RoundTrip::new(&source, TABLE, &same("public.t"));
     let _ = round.compare().exits(1);
     let _ = round.repair("r", &["--batch", "50"]).exits(0);
     let spec = round.spec.to_str().unwrap();

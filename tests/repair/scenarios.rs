@@ -1,9 +1,9 @@
-//! Every scenario of the suite is repaired as far as it can be, and taken back.
+//! Every scenario is repaired as far as it can be, and undone.
 
 use std::path::Path;
 
-use super::round::{ALL, Round};
-use crate::scenarios::{NAMES, folder};
+use crate::support::round_trip::{ALL, RoundTrip};
+use crate::support::scenarios::{folder, names};
 use crate::support::{Outcome, Pair};
 
 /// Scenarios whose target cannot be written as their spec stands, and a word of the reason.
@@ -23,7 +23,7 @@ fn beyond(finding: &str) -> bool {
     ["duplicate_key", "null_key", "(accepted)"].iter().any(|word| finding.contains(word))
 }
 
-fn compare(round: &Round, folder: &Path) -> Outcome {
+fn compare(round: &RoundTrip, folder: &Path) -> Outcome {
     let lines = |name: &str| {
         let text = std::fs::read_to_string(folder.join(name)).unwrap_or_default();
         text.lines().map(str::to_owned).collect::<Vec<_>>()
@@ -49,12 +49,12 @@ fn parameters(folder: &Path) -> Vec<String> {
 #[test]
 fn each_is_repaired_and_taken_back() {
     let mut surprises = Vec::new();
-    for name in NAMES {
+    for name in &names() {
         let folder = folder().join(name);
         let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
         let pair = Pair::new(&read("source.sql"), &read("target.sql"));
         let spec = pair.scratch.file("spec.toml", &read("spec.toml"));
-        let round = Round { pair, spec, written: pgreconcile::schema::Side::Target };
+        let round = RoundTrip { pair, spec, written: pgreconcile::schema::Side::Target };
         let first = compare(&round, &folder);
         if first.code == 0 {
             continue;
@@ -63,7 +63,7 @@ fn each_is_repaired_and_taken_back() {
         let mut flags: Vec<&str> = ALL.to_vec();
         flags.extend(params.iter().map(String::as_str));
         let repaired = round.repair("repair", &flags);
-        let refused = REFUSED.iter().find(|(known, _)| known == name);
+        let refused = REFUSED.iter().find(|(known, _)| *known == name.as_str());
         if let Some((_, why)) = refused {
             assert!(repaired.exits(2).stderr.contains(why), "{name}: {}", repaired.stderr);
             continue;
@@ -82,7 +82,7 @@ fn each_is_repaired_and_taken_back() {
             let said = scripts.iter().map(|script| round.psql(script));
             said.filter(|said| said.code != 0).map(|said| said.stderr).collect()
         };
-        let stays = STAYS.iter().find(|(known, _)| known == name).map(|(_, why)| *why);
+        let stays = STAYS.iter().find(|(known, _)| *known == name.as_str()).map(|(_, why)| *why);
         let surprising = |why: &String| stays.is_none_or(|stays| !why.contains(stays));
         let failed = said(".sql");
         let by_psql = round.state(false);

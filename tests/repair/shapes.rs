@@ -1,11 +1,11 @@
-//! Round trips over shapes of tables and values.
+//! RoundTrip trips over shapes of tables and values.
 
 use std::fmt::Write;
 
 use pgreconcile::schema::Side;
 
-use super::round::{ALL, Round, same};
-use crate::types::{OWN, TYPES, quoted};
+use crate::support::round_trip::{ALL, RoundTrip, same};
+use crate::support::types::{OWN, TYPES, quoted};
 
 /// Values that quoting has to survive.
 const HOSTILE: [&str; 34] = [
@@ -54,7 +54,7 @@ fn rows_that_are_missing_different_and_too_many() {
     let target = format!(
         "{table} insert into t values (1,'a',1.10,null),(2,'B',2.5,'x'),(3,'c',3,null),(4,'d',4,'z');"
     );
-    let round = Round::new(&source, &target, &same("public.t"));
+    let round = RoundTrip::new(&source, &target, &same("public.t"));
     round.trip(&ALL);
 }
 
@@ -63,7 +63,7 @@ fn a_script_reads_well() {
     let table = "create table t (id bigint primary key, name text);";
     let source = format!("{table} insert into t values (1,'it''s'),(2,'b');");
     let target = format!("{table} insert into t values (1,'its');");
-    let round = Round::new(&source, &target, &same("public.t"));
+    let round = RoundTrip::new(&source, &target, &same("public.t"));
     let _ = round.compare().exits(1);
     let _ = round.repair("r", &[]).exits(0);
     // OIDs, and digests of what holds some, are never the same.
@@ -134,7 +134,7 @@ fn every_type_goes_there_and_back() {
         sql
     };
     let spec: String = types().map(|(place, _)| same(&format!("public.t{place}"))).collect();
-    let round = Round::new(&tables(0), &tables(1), &spec);
+    let round = RoundTrip::new(&tables(0), &tables(1), &spec);
     round.trip(&ALL);
 }
 
@@ -167,7 +167,7 @@ fn every_hostile_value_as_a_name() {
             format!("[[mapping]]\nsource.table = {table}\ntarget.table = {table}\n")
         })
         .collect();
-    let round = Round::new(&tables(false), &tables(true), &spec);
+    let round = RoundTrip::new(&tables(false), &tables(true), &spec);
     round.trip(&ALL);
 }
 
@@ -208,7 +208,7 @@ fn hostile_names_keys_and_values() {
     let spec = format!(
         "[[mapping]]\nname = \"../a b\"\nsource.table = \"{name}\"\ntarget.table = \"{name}\"\n"
     );
-    let round = Round::new(&source, &target, &spec);
+    let round = RoundTrip::new(&source, &target, &spec);
     round.trip(&ALL);
     // More than twenty rows go by COPY, fewer as statements: both were there.
     let text: String = round
@@ -243,24 +243,24 @@ fn many_rows_go_by_copy_in_batches() {
     let target = format!(
         "{table} insert into t select n, case when n % 50 = 0 then 'x' else 'v' || n end from generate_series(11900, 12000) n;"
     );
-    let round = Round::new(&source, &target, &same("public.t"));
+    let round = RoundTrip::new(&source, &target, &same("public.t"));
     round.trip(&["--batch", "5000"]);
     let manifest = std::fs::read_to_string(round.path("repair/manifest.json")).unwrap();
     assert!(manifest.contains("\"rows\": 11933"), "{manifest}");
 }
 
 #[test]
-fn a_backfill_told_as_a_range_is_read_row_by_row() {
+fn a_backfill_reported_as_a_range_is_read_row_by_row() {
     let table = "create table t (id bigint primary key, tenant int, v text);";
     let source = format!(
         "{table} insert into t select n, n % 3, 'v' || n from generate_series(1, 25000) n;"
     );
     let target = format!("{table} insert into t values (1, 1, 'v1');");
-    let round = Round::new(&source, &target, &same("public.t"));
+    let round = RoundTrip::new(&source, &target, &same("public.t"));
     assert_eq!(round.compare().exits(1).findings().len(), 1);
     round.trip(&[]);
     let spec = round.pair.spec(&format!("{}group_by = 'tenant'\n[[mapping.accept]]\nwhere = 'source.tenant = 2'\nreason = 'r'\nuntil = '2999-01-01'\n", same("public.t")));
-    let round = Round { spec, ..round };
+    let round = RoundTrip { spec, ..round };
     assert_eq!(round.compare().exits(1).findings().len(), 3);
     let told = round.repair("grouped", &[]);
     assert!(told.exits(0).stdout.contains("insert 16666 rows"), "{}", told.stdout);
@@ -288,7 +288,7 @@ fn identity_generated_and_partitioned_tables() {
         insert into p values (1,'2026-02-01','x'),(2,'2026-08-01','b'),(4,'2026-08-01','y');"
     );
     let spec: String = ["public.i", "public.g", "public.p"].map(same).concat();
-    let round = Round::new(&source, &target, &spec);
+    let round = RoundTrip::new(&source, &target, &spec);
     round.trip(&ALL);
     // The sequences stand behind what was put in by hand, though the rows are gone again.
     assert_eq!(
@@ -310,7 +310,7 @@ fn parents_come_first_and_children_go_first() {
         insert into a_child values (1,1,null),(4,3,5),(5,3,1);"
     );
     let spec: String = ["public.a_child", "public.z_parent"].map(same).concat();
-    Round::new(&source, &target, &spec).trip(&ALL);
+    RoundTrip::new(&source, &target, &spec).trip(&ALL);
 }
 
 #[test]
@@ -321,10 +321,10 @@ fn composite_keys_renamed_columns_and_expressions() {
         insert into d values (1,'eu',1500,'x',1,'ab','kept'),(1,'us',100,'c',0,'zz','kept');";
     let spec = "[[mapping]]\nkey = ['region', 'number']\nsource.table = 'public.s'\ntarget.table = 'public.d'\ntarget.ignore = ['internal']\n\
         [mapping.columns]\ngrams = { sql = '(kg * 1000)::int8' }\n";
-    let round = Round::new(source, target, spec);
+    let round = RoundTrip::new(source, target, spec);
     round.trip(&ALL);
     let _ = round.compare().exits(1);
-    let round = Round { written: Side::Source, ..round };
+    let round = RoundTrip { written: Side::Source, ..round };
     let refused = round.repair("back", &ALL);
     assert!(
         refused.exits(2).stderr.contains("pair \"grams\" is an expression of the source"),
@@ -339,8 +339,8 @@ fn the_source_can_be_written_too() {
     let table = "create table t (id int primary key, name text);";
     let source = format!("{table} insert into t values (1,'a'),(2,'b');");
     let target = format!("{table} insert into t values (1,'x'),(3,'c');");
-    let round = Round::new(&source, &target, &same("public.t"));
-    Round { written: Side::Source, ..round }.trip(&ALL);
+    let round = RoundTrip::new(&source, &target, &same("public.t"));
+    RoundTrip { written: Side::Source, ..round }.trip(&ALL);
 }
 
 #[test]
@@ -353,7 +353,7 @@ fn a_key_whose_uniqueness_is_deferred_or_not_proven() {
     let spec = ["public.d", "public.n"]
         .map(|name| same(name).replace("]]\n", "]]\nkey = ['id']\n"))
         .concat();
-    Round::new(&source, &target, &spec).trip(&ALL);
+    RoundTrip::new(&source, &target, &spec).trip(&ALL);
 }
 
 #[test]
@@ -362,7 +362,7 @@ fn eight_overlapping_applies_end_in_one_state() {
     let source =
         format!("{table} insert into t select n, 'v' || n from generate_series(1, 3000) n;");
     let target = format!("{table} insert into t select n, 'x' from generate_series(1, 1000) n;");
-    let round = Round::new(&source, &target, &same("public.t"));
+    let round = RoundTrip::new(&source, &target, &same("public.t"));
     let _ = round.compare().exits(1);
     let _ = round.repair("r", &["--batch", "500"]).exits(0);
     let spec = round.spec.to_str().unwrap();

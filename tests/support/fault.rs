@@ -1,6 +1,6 @@
 //! The faults that the tests cause: how often each in one run of the suite, and what holds then.
 //!
-//! The table in the manual's chapter on limits contains this list, and `tests/readme.rs` compares the
+//! The table in the manual's chapter on limits contains this list, and `tests/docs/manual.rs` compares the
 //! two. A test passes its count to [`Fault::tried`], which fails if the count is less than in the list.
 //! So no figure of the table is larger than what was tried.
 

@@ -1,22 +1,23 @@
-//! What the tests stand on: real PostgreSQL servers, real PgBouncer, the program itself.
+//! What the tests share: real PostgreSQL servers, a real PgBouncer, the program as a process, data.
 
-mod authority;
-mod bouncer;
-pub mod cluster;
+pub mod dice;
+pub mod documents;
 pub mod fault;
-mod guarded;
-mod liar;
+pub mod gate;
+pub mod ledger_database;
 mod pair;
 mod problem;
 mod program;
-mod proxy;
+pub mod psql_session;
+pub mod quickstart;
+pub mod report;
+pub mod round_trip;
+pub mod scenarios;
+mod servers;
+pub mod types;
+pub mod wait;
 
-pub use authority::{Authority, Certificate};
-pub use bouncer::Bouncer;
-pub use cluster::{Cluster, Settings, free_port, shared, strategies};
-pub use guarded::{CANARY, Guarded, PASSWORD, guarded};
-pub use liar::{Liar, Lie, announced, message};
 pub use pair::{Pair, Scratch};
 pub use problem::{Case, HEAD, MAPPING, Problem, harmless, hold, refused};
 pub use program::{Outcome, Program, Running};
-pub use proxy::{Fate, Proxy};
+pub use servers::*;

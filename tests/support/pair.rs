@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use pgreconcile::schema::{BySide, Side};
 
-use super::cluster::{Cluster, shared};
 use super::program::Program;
+use super::servers::cluster::{Cluster, shared};
 
 /// Two databases, one a side, and a folder.
 pub struct Pair {
@@ -27,7 +27,7 @@ impl Scratch {
         self.0.path()
     }
 
-    /// Writes a file and gives its path.
+    /// Writes a file and returns its path.
     pub fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.0.path().join(name);
         std::fs::write(&path, text).expect("a file");
@@ -35,37 +35,37 @@ impl Scratch {
     }
 }
 
-/// A role that may do what the tool needs, and nothing else.
+/// A role with the privileges that the program needs, and no others.
 pub const READER: &str = "reader";
 
+/// Grants the reader USAGE and SELECT on everything that exists now.
+const GRANTS: &str = "do $$ declare s text; begin
+    for s in select nspname from pg_namespace where nspname !~ '^(pg_|information_schema)' loop
+        execute format('grant usage on schema %I to reader', s);
+        execute format('grant select on all tables in schema %I to reader', s);
+    end loop; end $$;";
+
 impl Pair {
-    /// Makes the databases and fills them.
+    /// Creates the databases and fills them.
     pub fn new(source: &str, target: &str) -> Pair {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let database = format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let pair = Pair { clusters: shared(), database, scratch: Scratch::new() };
-        for (side, cluster) in pair.clusters.iter() {
-            let role = format!(
-                "do $$ begin if not exists (select from pg_roles where rolname = '{READER}') then \
-                 create role {READER} login; end if; exception when duplicate_object or unique_violation then null; end $$;"
-            );
-            cluster.sql("postgres", &role);
+        let fill = |side: Side, sql: &str| {
+            let cluster = &pair.clusters[side];
             cluster.sql("postgres", &format!("create database {}", pair.database));
-            let sql = if side == Side::Source { source } else { target };
-            pair.sql(side, sql);
-            pair.grant(side);
-        }
+            cluster.sql_then(&pair.database, sql, GRANTS);
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| fill(Side::Source, source));
+            fill(Side::Target, target);
+        });
         pair
     }
 
-    /// Lets the reader read all there is now: USAGE and SELECT, no more.
+    /// Grants the reader USAGE and SELECT on everything that exists now.
     pub fn grant(&self, side: Side) {
-        let grants = "do $$ declare s text; begin
-            for s in select nspname from pg_namespace where nspname !~ '^(pg_|information_schema)' loop
-                execute format('grant usage on schema %I to reader', s);
-                execute format('grant select on all tables in schema %I to reader', s);
-            end loop; end $$;";
-        self.sql(side, grants);
+        self.sql(side, GRANTS);
     }
 
     /// Runs SQL on a side.
@@ -73,7 +73,7 @@ impl Pair {
         self.clusters[side].sql(&self.database, sql)
     }
 
-    /// The side's connection string, as the reader.
+    /// Returns the side's connection string for the reader.
     pub fn url(&self, side: Side) -> String {
         self.clusters[side].url(READER, &self.database)
     }
@@ -85,7 +85,7 @@ impl Pair {
         self.scratch.file("spec.toml", &format!("{head}{rest}"))
     }
 
-    /// The program, with the sides' connections in its environment.
+    /// Returns a call of the program with the sides' connection strings in its environment.
     pub fn program(&self) -> Program {
         Program::new()
             .env("SOURCE_URL", &self.url(Side::Source))
@@ -93,12 +93,12 @@ impl Pair {
             .current_dir(self.scratch.path())
     }
 
-    /// Compares a spec, with `settle = 0`, and gives what came of it.
+    /// Compares a spec with `settle = 0`.
     pub fn compare(&self, spec: &Path, flags: &[&str]) -> super::Outcome {
         self.comparing(spec, flags).run()
     }
 
-    /// The program, about to compare a spec with `settle = 0`.
+    /// Returns a call that compares a spec with `settle = 0`.
     pub fn comparing(&self, spec: &Path, flags: &[&str]) -> Program {
         self.program()
             .arg("compare")
@@ -110,12 +110,16 @@ impl Pair {
 
 impl Drop for Pair {
     fn drop(&mut self) {
-        for (_, cluster) in self.clusters.iter() {
-            let _ = std::process::Command::new(super::cluster::binaries().join("dropdb"))
+        let drops = Side::BOTH.map(|side| {
+            let cluster = &self.clusters[side];
+            std::process::Command::new(super::servers::cluster::binaries().join("dropdb"))
                 .args(["--force", "--if-exists", "-h"])
                 .arg(cluster.socket())
                 .args(["-p", &cluster.port.to_string(), "-U", "postgres", &self.database])
-                .status();
+                .spawn()
+        });
+        for drop in drops {
+            let _ = drop.and_then(|mut drop| drop.wait());
         }
     }
 }

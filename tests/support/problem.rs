@@ -1,15 +1,15 @@
-//! What is said of a call that is refused: problems, each with its place and its remedy.
+//! The problems that a refused call reports, each with its place and its remedy.
 
 use super::program::Outcome;
 
-/// What every spec begins with.
+/// The first lines of every spec.
 pub const HEAD: &str = "version = 1\nname = \"test\"\n[source]\nurl = \"${SOURCE_URL}\"\n\
                         [target]\nurl = \"${TARGET_URL}\"\n";
 /// A mapping of `public.t`; more of its target may follow.
 pub const MAPPING: &str = "[[mapping]]\n[mapping.source]\ntable = \"public.t\"\n\
                            [mapping.target]\ntable = \"public.t\"\n";
 
-/// A problem as it is told.
+/// A problem as the program reports it.
 #[derive(Debug, Default)]
 pub struct Problem {
     pub headline: String,
@@ -17,7 +17,7 @@ pub struct Problem {
     pub hint: String,
 }
 
-/// The problems of a call that was refused.
+/// Returns the problems of a call that was refused.
 pub fn refused(outcome: &Outcome) -> Vec<Problem> {
     outcome.exits(2);
     assert_eq!(outcome.stdout, "", "{}", outcome.stderr);
@@ -51,7 +51,7 @@ pub fn harmless(text: &str) {
     assert_eq!(text.chars().find(hostile), None, "{text:?}");
 }
 
-/// `line:column` of where a text stands in a file; what stands before a `^` is only to find it.
+/// Returns `line:column` of a text in a file. What comes before a `^` only serves to find it.
 fn place_of(text: &str, part: &str) -> String {
     let (context, part) = part.split_once('^').unwrap_or(("", part));
     let at = text.find(&format!("{context}{part}"));

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// How long a word on stderr is waited for.
+/// How long a line on stderr is waited for.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A call of the program, in an empty environment.
@@ -18,7 +18,7 @@ pub struct Program {
     command: Command,
 }
 
-/// What a call came to.
+/// The exit code and the output of a call.
 #[derive(Debug)]
 #[must_use = "look at what came of it"]
 pub struct Outcome {
@@ -31,7 +31,7 @@ impl Program {
     pub fn new() -> Program {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pgreconcile"));
         command.env_clear().env("HOME", "/nonexistent").env("USER", "nobody").stdin(Stdio::null());
-        // What a test does not ask for it should not find: runs of one spec side by side, files.
+        // Without a ledger a test leaves no files, and runs of one spec do not lock each other out.
         command.env("PGRECONCILE_LEDGER", "off");
         if let Some(path) = std::env::var_os("PATH") {
             command.env("PATH", path);
@@ -44,7 +44,7 @@ impl Program {
         self
     }
 
-    /// Takes a variable away.
+    /// Removes a variable.
     pub fn without(mut self, name: &str) -> Program {
         self.command.env_remove(name);
         self
@@ -80,7 +80,7 @@ impl Program {
         }
     }
 
-    /// Runs it to its end, and gives the most memory that it had resident, in MiB.
+    /// Runs it to its end. Returns its peak resident memory in MiB too.
     pub fn run_measured(self) -> (Outcome, u64) {
         let running = self.start();
         let status = format!("/proc/{}/status", running.child.id());
@@ -106,7 +106,7 @@ impl Program {
     }
 }
 
-/// A call that is under way; its stderr is read line by line.
+/// A running call, whose stderr is read line by line.
 pub struct Running {
     child: Child,
     lines: mpsc::Receiver<String>,
@@ -134,12 +134,12 @@ impl Program {
 }
 
 impl Running {
-    /// Waits for a line on stderr that holds these words.
+    /// Waits for a line on stderr that contains these words. Fails if the program ends without it.
     pub fn await_line(&mut self, words: &str) {
-        assert!(self.says(words), "\"{words}\" was not said; what was said:\n{}", self.stderr);
+        assert!(self.says(words), "no line contains \"{words}\":\n{}", self.stderr);
     }
 
-    /// Waits for a line on stderr that holds these words; false if the program ends without it.
+    /// Waits for a line on stderr that contains these words. Returns false if the program ends without it.
     pub fn says(&mut self, words: &str) -> bool {
         while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
             self.stderr.push_str(&line);
@@ -151,13 +151,18 @@ impl Running {
         false
     }
 
+    /// Returns whether it has not ended yet.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("its state").is_none()
+    }
+
     /// Sends a signal: INT, TERM, KILL.
     pub fn signal(&self, name: &str) {
         let (signal, id) = (format!("-{name}"), self.child.id().to_string());
         assert!(Command::new("kill").args([signal, id]).status().expect("kill").success());
     }
 
-    /// Waits for its end.
+    /// Waits until it has ended.
     pub fn finish(mut self) -> Outcome {
         let status = self.child.wait().expect("it ends");
         self.lines.iter().for_each(|line| {
@@ -173,7 +178,7 @@ impl Running {
 }
 
 impl Outcome {
-    /// The records of a `jsonl` output of one type.
+    /// Returns the records of one type of a `jsonl` output.
     pub fn records(&self, kind: &str) -> Vec<Value> {
         self.stdout
             .lines()
@@ -184,14 +189,15 @@ impl Outcome {
             .collect()
     }
 
-    /// Findings as `kind key [columns]`, sorted.
+    /// Returns the findings as `kind key [columns]`, sorted.
     pub fn findings(&self) -> Vec<String> {
         let mut findings: Vec<String> = self.records("finding").iter().map(told).collect();
         findings.sort();
         findings
     }
 
-    /// Groups as `mapping group verdict`, rows a side and what is not 0 beside them, by mapping.
+    /// Returns the groups by mapping as `mapping group verdict`, with the rows of each side and every count
+    /// that is not 0.
     pub fn groups(&self) -> Vec<String> {
         let mut lines = Vec::new();
         let mut mappings = self.records("mapping");
@@ -216,20 +222,20 @@ impl Outcome {
         lines
     }
 
-    /// The record of the only mapping.
+    /// Returns the record of the only mapping.
     pub fn mapping(&self) -> Value {
         let mut mappings = self.records("mapping");
         assert_eq!(mappings.len(), 1, "{self:?}");
         mappings.remove(0)
     }
 
-    /// Asserts the exit code, showing everything if it is another.
+    /// Asserts the exit code. Shows the whole output if it is another.
     pub fn exits(&self, code: i32) -> &Outcome {
         assert_eq!(self.code, code, "\n{}\n{}", self.stdout, self.stderr);
         self
     }
 
-    /// Asserts that the books of every mapping balance.
+    /// Asserts that the row counts of every mapping add up.
     pub fn balances(&self) -> &Outcome {
         for mapping in self.records("mapping") {
             for side in ["source", "target"] {
@@ -250,7 +256,7 @@ impl Outcome {
     }
 }
 
-/// A finding on one line: mapping, kind, where, and the columns with both values.
+/// Formats a finding as one line: mapping, kind, key or range, and the columns with both values.
 pub fn told(finding: &Value) -> String {
     let mut line = format!(
         "{} {}",

@@ -34,7 +34,7 @@ pub(crate) async fn run(args: &CheckArgs, ui: &Ui) -> Exit {
                 ui.warning(&format!("{}: {note}", plan.name), None);
             }
             for pair in &plan.pairs {
-                let terms = pair.terms.to_string();
+                let terms = pair.settings.to_string();
                 if !terms.is_empty() {
                     ui.status(&format!("{}: pair \"{}\": {terms}", plan.name, pair.name));
                 }

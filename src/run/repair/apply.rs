@@ -130,7 +130,7 @@ impl Ready<'_> {
             };
             let message = format!("batch {number} of {file} was refused: {by}");
             let hint = format!("Nothing of this batch was changed, earlier ones stand. {helps}");
-            return Applied::Refused(Blocked::new(message).hinted(hint));
+            return Applied::Refused(Blocked::new(message).with_hint(hint));
         }
         let blocked =
             Blocked::new(format!("batch {number} of {file}: {}: {}", self.written, error.message));
@@ -140,7 +140,7 @@ impl Ready<'_> {
                 "Nothing is half done; start it again when that is solved.".to_owned()
             }),
         };
-        Applied::Failed(blocked.hinted(hint))
+        Applied::Failed(blocked.with_hint(hint))
     }
 }
 

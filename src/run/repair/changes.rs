@@ -67,7 +67,7 @@ pub(in crate::run) struct Spooled {
 
 pub(in crate::run) fn spool_error(error: impl std::fmt::Display) -> Blocked {
     Blocked::new(format!("the temporary file of changes cannot be used: {error}"))
-        .hinted("TMPDIR names the folder that it lies in.")
+        .with_hint("TMPDIR names the folder that it lies in.")
 }
 
 impl Spool {

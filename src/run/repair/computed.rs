@@ -36,7 +36,7 @@ pub(in crate::run) async fn stay_different(
             Ok(texts) => {
                 let texts: Vec<Vec<Option<&str>>> =
                     texts.iter().map(|t| t.iter().map(Option::as_deref).collect()).collect();
-                hands.query(written, sql::held(hands.plan, written, &pairs, &texts)).await
+                hands.query(written, sql::cast_values(hands.plan, written, &pairs, &texts)).await
             }
             Err(error) => Err((Some(written), error)),
         };

@@ -24,7 +24,7 @@ impl Folder {
         let hint = "Name a folder that is not there yet, within one that only you may write to.";
         let blocked = |why: io::Error| {
             Blocked::new(format!("folder {} cannot be written: {why}", place.display()))
-                .hinted(hint)
+                .with_hint(hint)
         };
         let (parent, name) = Directory::of(place, Purpose::Output).map_err(blocked)?;
         if !parent.is_free(&name).map_err(blocked)? {
@@ -87,7 +87,7 @@ fn unreadable(error: io::Error) -> Blocked {
         }
         _ => "Name the folder that repair wrote.",
     };
-    named(error).hinted(hint)
+    named(error).with_hint(hint)
 }
 
 /// Says what an error of `files` says; it names the file.

@@ -58,25 +58,26 @@ pub(in crate::run) async fn hold(
             .iter()
             .map(|pair| drafts[range.clone()].iter().map(|draft| draft.told(*pair)).collect())
             .collect();
-        let held = match hands.query(written, sql::held(plan, written, &pairs, &values)).await {
-            Ok(held) => held,
-            // The server does not say which value it refuses.
-            Err((_, error)) if error.remedy == Remedy::Isolate => {
-                let middle = range.start + range.len() / 2;
-                match (range.len(), pairs.as_slice()) {
-                    (0 | 1, [pair]) => refused[range.start] = Some(why(pair)),
-                    (0 | 1, _) => {
-                        parts.extend(pairs.into_iter().map(|pair| (range.clone(), vec![pair])));
+        let held =
+            match hands.query(written, sql::cast_values(plan, written, &pairs, &values)).await {
+                Ok(held) => held,
+                // The server does not say which value it refuses.
+                Err((_, error)) if error.remedy == Remedy::Isolate => {
+                    let middle = range.start + range.len() / 2;
+                    match (range.len(), pairs.as_slice()) {
+                        (0 | 1, [pair]) => refused[range.start] = Some(why(pair)),
+                        (0 | 1, _) => {
+                            parts.extend(pairs.into_iter().map(|pair| (range.clone(), vec![pair])));
+                        }
+                        _ => {
+                            parts.push((middle..range.end, pairs.clone()));
+                            parts.push((range.start..middle, pairs));
+                        }
                     }
-                    _ => {
-                        parts.push((middle..range.end, pairs.clone()));
-                        parts.push((range.start..middle, pairs));
-                    }
+                    continue;
                 }
-                continue;
-            }
-            Err(error) => return Err(error.into()),
-        };
+                Err(error) => return Err(error.into()),
+            };
         for (place, row) in range.zip(&held) {
             for (at, pair) in pairs.iter().enumerate() {
                 let Some(image) = drafts[place].place(*pair) else { continue };

@@ -85,7 +85,7 @@ impl Journal {
         {
             let message = format!("{} is not the record of this repair", Journal::FILE);
             let hint = "It says which batches were applied. Remove it, and every batch runs again under its guards.";
-            return Err(Blocked::new(message).hinted(hint));
+            return Err(Blocked::new(message).with_hint(hint));
         }
         for line in lines {
             let line = line.map_err(|error| Blocked::io(&journal.path(), &error))?;
@@ -162,7 +162,7 @@ impl Journal {
 
     fn unwritten(&self, blocked: Blocked) -> Blocked {
         let message = format!("what is applied cannot be written down: {}", blocked.message);
-        Blocked::new(message).hinted("Started again it would run every batch again that is not written down, under its guards.")
+        Blocked::new(message).with_hint("Started again it would run every batch again that is not written down, under its guards.")
     }
 
     /// Writes down that a batch is about to be committed.

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicUsize;
 use super::ready::Ready;
 use super::repairing::{KEYS_AT_ONCE, Reach};
 use super::target::{lease_both, sessions};
-use crate::compare::LookedUp;
+use crate::compare::KeyRows;
 use crate::pg::Retries;
 use crate::plan::MappingPlan;
 use crate::prepare::{Blocked, SideError};
@@ -16,14 +16,14 @@ use crate::row::{Key, Veil};
 use crate::run::work::rows;
 use crate::run::work::task_context::TaskContext;
 use crate::schema::{BySide, Side};
-use crate::sql::{self, Lookup};
+use crate::sql::{self, LookupLayout};
 
 /// How many rows differ, by mapping and pair.
 pub type Differing = BTreeMap<(String, String), u64>;
 
 /// What rows that were changed are now.
 #[derive(Default)]
-struct Looked {
+struct RowDiff {
     /// How many agree.
     agree: u64,
     /// How many differ in each pair.
@@ -79,7 +79,7 @@ impl Ready<'_> {
         plan: &MappingPlan,
         shape: &Shape,
         batch: &[Change],
-    ) -> Result<Looked, Blocked> {
+    ) -> Result<RowDiff, Blocked> {
         let sessions = sessions(self.prepared);
         let (veil, groups) = (Veil::of_process(), AtomicUsize::new(0));
         let mut faults = Retries::against_faults();
@@ -96,7 +96,7 @@ impl Ready<'_> {
             };
             let Some(pause) = faults.pause().filter(|_| error.may_pass()) else {
                 let hint = "Batches that were applied stand. Started again it looks again.";
-                return Err(Blocked::from((side, error)).hinted(hint));
+                return Err(Blocked::from((side, error)).with_hint(hint));
             };
             tokio::time::sleep(pause).await;
         }
@@ -109,7 +109,7 @@ async fn agreeing(
     written: Side,
     shape: &Shape,
     batch: &[Change],
-) -> Result<Looked, SideError> {
+) -> Result<RowDiff, SideError> {
     let plan: &MappingPlan = hands.plan;
     let texts: Vec<Vec<String>> = batch
         .iter()
@@ -122,13 +122,13 @@ async fn agreeing(
     let keys = rows::keys_of_texts(hands, written, &texts).await?;
     let asked: Vec<&Key> = keys.iter().collect();
     let rows = hands.query_both(|side| sql::look_up(plan, side, &asked)).await?;
-    let layout = Lookup::of(plan);
+    let layout = LookupLayout::of(plan);
     let mut looked =
-        LookedUp::new(layout, &plan.pairs, plan.key_width, hands.veil, asked.into_iter());
+        KeyRows::new(layout, &plan.pairs, plan.key_width, hands.veil, asked.into_iter());
     for (side, rows) in [(Side::Source, rows.source), (Side::Target, rows.target)] {
-        rows.into_iter().for_each(|row| looked.take(side, row));
+        rows.into_iter().for_each(|row| looked.add_row(side, row));
     }
-    let mut found = Looked::default();
+    let mut found = RowDiff::default();
     for row in looked.finish() {
         found.agree += u64::from(row.kind.is_none());
         for (pair, _) in row.columns {

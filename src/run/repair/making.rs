@@ -9,12 +9,12 @@ use super::changes::{Spool, ToldValues};
 use super::holding::{Draft, converts};
 use crate::compare::{agree, elements};
 use crate::pg::Row;
-use crate::plan::{Canon, MappingPlan};
+use crate::plan::MappingPlan;
 use crate::prepare::Blocked;
 use crate::repair::{Act, Change, Filled, Image, Scope};
 use crate::row::{Fingerprint, Fingerprinter, Key, Record};
 use crate::schema::{Builtin, BySide, PgType, Side};
-use crate::sql::Lookup;
+use crate::sql::LookupLayout;
 
 /// What was found of rows: which act repairs it, and of a range the rows that stood alone before.
 pub(in crate::run) type Found<'f> = (Act, Option<&'f HashSet<Fingerprint>>);
@@ -194,7 +194,7 @@ impl<'r> Making<'r> {
             .iter()
             .map(|place| text(place).map(str_of).transpose())
             .collect::<Result<_, _>>()?;
-        let told = texts(right, Lookup::of(plan).texts);
+        let told = texts(right, LookupLayout::of(plan).texts);
         for (at, (column, pair)) in self.scope.image(act).into_iter().enumerate() {
             let is = stored[column].map(str::to_owned);
             let settable = self.scope.filled.iter().any(|f| Some(f.pair) == pair && f.settable);
@@ -268,11 +268,9 @@ impl<'r> Making<'r> {
 
     /// What a column of the written side is to hold: the authority's value as its type reads it.
     fn right_text(&self, mut told: Option<String>, pair: usize, column: usize) -> Option<String> {
-        // The rule says that both are one, and a column may take only one of them.
-        if self.plan.pairs[pair].canon == Canon::NullAsEmpty
-            && self.scope.stored.columns[column].not_null
-        {
-            told = told.or(Some(String::new()));
+        if self.scope.stored.columns[column].not_null {
+            let equal_to_null = self.plan.pairs[pair].form.text_equal_to_null();
+            told = told.or_else(|| equal_to_null.map(str::to_owned));
         }
         let from = self.plan.pairs[pair].sides[self.authority].column_type.pg_type.base();
         let to = self.scope.stored.columns[column].pg_type.base();

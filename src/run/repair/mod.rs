@@ -84,7 +84,7 @@ pub async fn repair(
     plans.iter_mut().for_each(|plan| {
         plan.accepts.expire(today);
         // A script holds every value whole.
-        plan.folds = false;
+        plan.hashes_large_values = false;
     });
     let names = &options.mappings;
     let known = |name: &str| plans.iter().any(|plan| plan.name == name);
@@ -186,7 +186,7 @@ async fn make(
     let mut notes = notes(&mut manifest, options, &targets, spools.keys());
     let scopes = targets.iter().map(|(place, target)| (*place, &target.scope)).collect();
     let shape = |act: Act, place: usize| {
-        let redacted = |pair: usize| plans[place].pairs[pair].terms.redact;
+        let redacted = |pair: usize| plans[place].pairs[pair].settings.redact;
         targets[&place].scope.shape(act, options.allow_cascade, redacted)
     };
     let (arranged, left_out) = arrange(spools, &scopes, shape)?;

@@ -11,7 +11,7 @@ use crate::prepare::Blocked;
 use crate::repair::{Act, Scope, coarse, ordered};
 use crate::run::work::task_context::TaskContext;
 use crate::schema::{ColumnName, Side, StoredColumn, Unique};
-use crate::sql::{self, Compared};
+use crate::sql::{self, KeyColumn};
 
 /// The drafts of inserts whose key is taken, by place.
 pub(in crate::run) async fn occupied(
@@ -42,7 +42,7 @@ pub(in crate::run) async fn occupied(
         texts.iter().map(|texts| texts.iter().map(Option::as_deref).collect()).collect();
     let names: Vec<&ColumnName> = key.iter().map(|column| &column.name).collect();
     let proven = scope.stored.uniques.iter().any(|unique| is_of(unique, &names));
-    let compared: Vec<Compared<'_>> = key.iter().map(|column| of(column, proven)).collect();
+    let compared: Vec<KeyColumn<'_>> = key.iter().map(|column| of(column, proven)).collect();
     let statement = sql::key_holders(hands.plan, written, &scope.table, &compared, &texts);
     for row in hands.query(written, statement).await? {
         let at_side = |error| Blocked::from((Some(written), error));
@@ -77,10 +77,10 @@ pub(in crate::run) fn is_of(unique: &Unique, key: &[&ColumnName]) -> bool {
 }
 
 /// How a column is compared: as the key's index does, if there is one, else as the script does.
-fn of(column: &StoredColumn, proven: bool) -> Compared<'_> {
+fn of(column: &StoredColumn, proven: bool) -> KeyColumn<'_> {
     if let Some(equal) = column.equal.as_deref().filter(|_| proven) {
-        return Compared { column, equal: Some(equal), by_bytes: false };
+        return KeyColumn { column, equal: Some(equal), by_bytes: false };
     }
     let equal = ordered(&column.pg_type).then_some("operator(pg_catalog.=)");
-    Compared { column, equal, by_bytes: equal.is_none() || coarse(column) }
+    KeyColumn { column, equal, by_bytes: equal.is_none() || coarse(column) }
 }

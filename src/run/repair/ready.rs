@@ -46,7 +46,7 @@ pub async fn ready<'p>(prepared: &'p Prepared, folder: &Path) -> Result<Ready<'p
     let spec = &prepared.spec;
     if let Some(why) = manifest.stranger(&spec.name, &spec.hash, &spec.scope()) {
         return Err(
-            Blocked::new(format!("the repair is not one of this spec: {why}")).hinted(again)
+            Blocked::new(format!("the repair is not one of this spec: {why}")).with_hint(again)
         );
     }
     let mut changes = Vec::new();
@@ -58,7 +58,7 @@ pub async fn ready<'p>(prepared: &'p Prepared, folder: &Path) -> Result<Ready<'p
     let expires: Option<Timestamp> = manifest.expires_at.parse().ok();
     if expires.is_none_or(|expires| Timestamp::now() > expires) {
         let message = format!("the repair was valid until {}", manifest.expires_at);
-        return Err(Blocked::new(message).hinted(again));
+        return Err(Blocked::new(message).with_hint(again));
     }
     let Some(written) = Side::BOTH.into_iter().find(|side| side.name() == manifest.place.side)
     else {
@@ -71,12 +71,12 @@ pub async fn ready<'p>(prepared: &'p Prepared, folder: &Path) -> Result<Ready<'p
             "the repair was made for database \"{}\" of another server, or of another name; the {written} is database \"{}\"",
             made_for.database, server.database
         );
-        return Err(Blocked::new(message).hinted("Check url in the spec."));
+        return Err(Blocked::new(message).with_hint("Check url in the spec."));
     }
     if let Some(why) = made_for.instance.copied(&server.instance) {
         let message =
             format!("the {written} is not the server that the repair was made for: {why}");
-        return Err(Blocked::new(message).hinted("Check url in the spec."));
+        return Err(Blocked::new(message).with_hint("Check url in the spec."));
     }
     let sequences = sequences(&changes)?;
     let checked = retry(async || check_tables(prepared, &manifest, written, &sequences).await);
@@ -96,9 +96,9 @@ fn read_manifest(folder: &Directory, again: &str) -> Result<Manifest, Blocked> {
             "{} has no seal: it was edited, or made by an earlier version",
             Manifest::FILE
         ))
-        .hinted(again),
+        .with_hint(again),
         NoManifest::Unreadable => {
-            Blocked::new(format!("{} is not readable", Manifest::FILE)).hinted(again)
+            Blocked::new(format!("{} is not readable", Manifest::FILE)).with_hint(again)
         }
     })
 }
@@ -135,7 +135,7 @@ async fn check_tables(
         if let Some(what) = table.changed(&now) {
             let message =
                 format!("table {} was changed since the repair was made: {what}", table.table);
-            return Err(Blocked::new(message).hinted("Make a new one: compare, then repair."));
+            return Err(Blocked::new(message).with_hint("Make a new one: compare, then repair."));
         }
         let server = &prepared.servers[written];
         let rights = catalog.rights(table.oid, server).await.map_err(at_side)?;
@@ -150,7 +150,7 @@ async fn check_tables(
         let hint = format!(
             "GRANT SELECT, UPDATE ON SEQUENCE {name} TO {role}; or name another role in the url."
         );
-        Some(Blocked::new(message).hinted(hint))
+        Some(Blocked::new(message).with_hint(hint))
     });
     lease.give_back().await;
     Ok((places, lacks))
@@ -165,7 +165,7 @@ fn lacking(
     server: &Server,
 ) -> Option<Blocked> {
     let role = &server.role;
-    let refuse = |message: String, hint: String| Some(Blocked::new(message).hinted(hint));
+    let refuse = |message: String, hint: String| Some(Blocked::new(message).with_hint(hint));
     if let [first, rest @ ..] = missing(kind, rights).as_slice() {
         let all = rest.iter().fold((*first).to_owned(), |all, right| format!("{all}, {right}"));
         return refuse(

@@ -38,7 +38,7 @@ pub(in crate::run) fn messages(refusals: &[Refusal], plans: &[MappingPlan]) -> V
     let message = |refusal: &Refusal| {
         let name = &plans[refusal.place].name;
         Blocked::new(format!("mapping \"{name}\" cannot be repaired: {}", refusal.why))
-            .hinted(refusal.hint.clone())
+            .with_hint(refusal.hint.clone())
     };
     refusals.iter().map(message).collect()
 }

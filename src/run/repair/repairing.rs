@@ -23,7 +23,7 @@ use crate::row::{Bound, Fingerprint, Fingerprinter, Key, KeyRange, Record, Veil}
 use crate::run::work::task_context::TaskContext;
 use crate::run::work::{bounds, rows};
 use crate::schema::{BySide, Side, StoredColumn};
-use crate::sql::{self, Lookup};
+use crate::sql::{self, LookupLayout};
 
 /// Keys that are read at once.
 pub(in crate::run) const KEYS_AT_ONCE: usize = 1_000;
@@ -143,7 +143,7 @@ impl<'r> Repairing<'r> {
             plan.key().iter().map(|pair| named(&pair.name).map(|(_, text)| text.clone())).collect();
         texts.filter(|texts| texts.len() == key.0.len()).ok_or_else(|| {
             let message = format!("findings of \"{}\" name another key than the spec", plan.name);
-            Blocked::new(message).hinted("Compare again.")
+            Blocked::new(message).with_hint("Compare again.")
         })
     }
 
@@ -196,7 +196,7 @@ impl<'r> Repairing<'r> {
         let others: HashSet<Key> =
             self.keys_within(side.other(), range).await?.into_iter().collect();
         let (mut fingerprinter, mut alone) = (Fingerprinter::default(), 0);
-        let mut rows = self.hands.rows(side, sql::canons(plan, side, range)).await?;
+        let mut rows = self.hands.rows(side, sql::canonical_rows(plan, side, range)).await?;
         while let Some(row) = rows.next().await? {
             let Some(key) = Key::of(&row, plan.key_width) else { continue };
             if !others.contains(&key) {
@@ -256,7 +256,7 @@ impl<'r> Repairing<'r> {
 
     async fn keys_within(&self, side: Side, range: &KeyRange) -> Result<Vec<Key>, Blocked> {
         let plan = self.hands.plan;
-        let mut rows = self.hands.rows(side, sql::canons(plan, side, range)).await?;
+        let mut rows = self.hands.rows(side, sql::canonical_rows(plan, side, range)).await?;
         let mut keys = Vec::new();
         while let Some(row) = rows.next().await? {
             keys.extend(Key::of(&row, plan.key_width));
@@ -273,13 +273,13 @@ impl<'r> Repairing<'r> {
         }
         let asked: Vec<&Key> = keys.iter().collect();
         let rows = self.hands.query(side, sql::look_up(plan, side, &asked)).await?;
-        let (layout, lone) = (Lookup::of(plan), plan.accepts.of_lone(side));
+        let (layout, one_sided) = (LookupLayout::of(plan), plan.accepts.of_one_sided(side));
         let is_meant = |row: &&Row| {
             let group = layout.group.and_then(|field| row.field(field));
             let of_group =
                 wanted.group.as_ref().is_none_or(|g| g.as_deref().map(str::as_bytes) == group);
             let holds = |(field, place): &(usize, usize)| {
-                lone.contains(place) && row.field(*field) == Some(&[1])
+                one_sided.contains(place) && row.field(*field) == Some(&[1])
             };
             of_group && !layout.rules[side].iter().any(holds)
         };

@@ -66,7 +66,7 @@ impl Verified {
                 "{} was changed while it was applied",
                 self.name
             ))
-            .hinted("Nothing of the change was applied; batches before it stand. Put back what was reviewed and start it again."),
+            .with_hint("Nothing of the change was applied; batches before it stand. Put back what was reviewed and start it again."),
             Some(error) => Blocked::io(&self.folder.path_of(&self.name), error),
             None => Blocked::new(format!("{} is not readable", self.name)),
         }
@@ -76,7 +76,7 @@ impl Verified {
 /// What to say of a file that is not what was sealed.
 pub(in crate::run) fn broken(name: &str) -> Blocked {
     Blocked::new(format!("the seal of {name} is broken: it was edited or damaged"))
-        .hinted("Apply what was reviewed, or run your own script with psql.")
+        .with_hint("Apply what was reviewed, or run your own script with psql.")
 }
 
 impl Blocks<'_> {

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use super::part_digests::{MOST_PARTS, read_bucket, read_digest};
 use super::task_context::{TaskContext, check_held};
 use crate::chunks::{BlockContent, BlockRange, BlockRead, BlockResult};
-use crate::compare::{Ask, BucketGroup, BucketRow};
+use crate::compare::{BlockQuery, BucketGroup, BucketRow};
 use crate::pg::{PgError, Row};
 use crate::prepare::SideError;
 use crate::row::{Digest, Fingerprint, Key, KeyRange, Record, Region};
 use crate::schema::{BySide, Side};
-use crate::sql::{self, Parting};
+use crate::sql::{self, DigestSplit};
 
 /// Reads how many blocks each side's table has; 0 for a table that is not read by blocks.
 pub(crate) async fn count(context: &TaskContext<'_>) -> Result<BySide<u32>, SideError> {
@@ -57,8 +57,10 @@ async fn read_side(
     let started = Instant::now();
     let region = |classes| Region { range: KeyRange::everything(), classes, blocks };
     let found = match &read.ask {
-        Ask::Digests { of, within } => digests(context, side, &region(within.clone()), *of).await?,
-        Ask::Rows(classes) => {
+        BlockQuery::Digests { of, within } => {
+            digests(context, side, &region(within.clone()), *of).await?
+        }
+        BlockQuery::Rows(classes) => {
             BlockContent::Rows(rows(context, side, &region(Some(classes.clone()))).await?)
         }
     };
@@ -74,7 +76,7 @@ async fn digests(
     if context.plan.group.is_some() {
         return group_digests(context, side, region, of).await;
     }
-    let rows = context.query(side, sql::class_digests(context.plan, side, region, of)).await?;
+    let rows = context.query(side, sql::bucket_digests(context.plan, side, region, of)).await?;
     let read = |row: &Row| Ok((read_bucket(row, 0)?, read_digest(row, 1)?.digest));
     let digests = rows.iter().map(read).collect::<Result<_, _>>();
     digests
@@ -91,19 +93,18 @@ async fn group_digests(
     of: u32,
 ) -> Result<BlockContent, SideError> {
     let at_side = |error: PgError| (Some(side), error);
-    let parting = Parting { classes: Some(of), rules: false };
-    let fields = parting.fields(context.plan);
+    let split = DigestSplit { buckets: Some(of), rules: false };
+    let fields = split.fields(context.plan);
     let (mut digests, mut groups) = (BTreeMap::<u32, Digest>::new(), Vec::new());
-    let mut rows =
-        context.rows(side, sql::part_digests(context.plan, side, region, parting)).await?;
+    let mut rows = context.rows(side, sql::part_digests(context.plan, side, region, split)).await?;
     while let Some(row) = rows.next().await? {
-        let bucket = fields.class.ok_or_else(|| PgError::unexpected("no hash bucket"));
+        let bucket = fields.bucket.ok_or_else(|| PgError::unexpected("no hash bucket"));
         let class = bucket.and_then(|field| read_bucket(&row, field)).map_err(at_side)?;
         let digest = read_digest(&row, 0).map_err(at_side)?.digest;
         *digests.entry(class).or_default() += digest;
         if side == Side::Source {
             let group = fields.group.and_then(|field| row.field(field)).map(Into::into);
-            groups.push(BucketGroup { class, group, rows: digest.rows });
+            groups.push(BucketGroup { bucket: class, group, rows: digest.rows });
         }
         if groups.len() > MOST_PARTS {
             return Err((

@@ -2,7 +2,7 @@
 
 use super::task_context::TaskContext;
 use crate::candidates::OpenCandidate;
-use crate::compare::{Gap, shown};
+use crate::compare::{KeyGap, display_text};
 use crate::finding::Subject;
 use crate::pg::{PgError, Row};
 use crate::plan::Pair;
@@ -77,7 +77,7 @@ pub(crate) async fn find_gap(
     side: Side,
     low: Option<&Key>,
     high: Option<&Key>,
-) -> Result<Gap, SideError> {
+) -> Result<KeyGap, SideError> {
     let other = side.other();
     let after = match low {
         Some(low) => neighbour(context, other, Some(low), Neighbour::UpTo).await?,
@@ -87,7 +87,7 @@ pub(crate) async fn find_gap(
         Some(high) => neighbour(context, other, Some(high), Neighbour::Behind).await?,
         None => None,
     };
-    Ok(Gap { after, until })
+    Ok(KeyGap { after, until })
 }
 
 /// Finds the last key of a side up to a bound.
@@ -150,7 +150,7 @@ fn bound(context: &TaskContext<'_>, side: Side, row: &Row) -> Result<Bound, Side
     // A rule may make a key of a NULL; its text is empty then.
     let text = |(index, pair): (usize, &Pair)| {
         let text: Option<&str> = row.get(width + index)?;
-        Ok(text.map_or(String::new(), |text| shown(pair, text, context.veil)))
+        Ok(text.map_or(String::new(), |text| display_text(pair, text, context.veil)))
     };
     let text: Result<_, PgError> = context.plan.key().iter().enumerate().map(text).collect();
     Ok(Bound { key, text: text.map_err(at_side)? })

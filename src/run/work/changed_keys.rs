@@ -19,7 +19,7 @@ use super::rows;
 use super::task_context::TaskContext;
 use crate::candidates::ScanResult;
 use crate::chunks::MOST_CHANGED_KEYS;
-use crate::compare::{Compared, Expectation, Suspected};
+use crate::compare::{CandidateKey, Comparison, Expectation};
 use crate::pg::PgError;
 use crate::prepare::SideError;
 use crate::row::{Key, KeyRange};
@@ -41,7 +41,7 @@ pub(crate) async fn compare(
     let mut keys = source?;
     keys.extend(target?);
     let keys: Vec<Key> = keys.into_iter().collect();
-    let mut compared = Compared::default();
+    let mut compared = Comparison::default();
     for keys in keys.chunks(AT_ONCE) {
         look_up(context, keys, &mut compared).await?;
     }
@@ -75,7 +75,7 @@ async fn keys(
 async fn look_up(
     context: &TaskContext<'_>,
     keys: &[Key],
-    compared: &mut Compared,
+    compared: &mut Comparison,
 ) -> Result<(), SideError> {
     let keys: Vec<&Key> = keys.iter().collect();
     for (key, looked) in keys.iter().zip(rows::recheck(context, &keys).await?) {
@@ -85,7 +85,7 @@ async fn look_up(
         }
         if looked.kind.is_some() {
             let (key, image) = ((*key).clone(), looked.image);
-            compared.suspects.push(Suspected { key, image });
+            compared.candidates.push(CandidateKey { key, image });
             continue;
         }
         // A row that was deleted on both sides is not counted.

@@ -9,7 +9,7 @@ use super::part_digests;
 use super::task_context::{TaskContext, check_held};
 use crate::candidates::ScanResult;
 use crate::compare::{
-    Advance, Compared, Drill, Expectation, MatchedGroups, Pairing, RangeDigest, Step,
+    Advance, Comparison, DrillDown, DrillStep, Expectation, MatchedGroups, RangeDigest, RowMatcher,
 };
 use crate::pg::{PgError, Row};
 use crate::plan::Strategy;
@@ -37,7 +37,7 @@ pub(crate) async fn compare(
     range: &KeyRange,
     expected: Expectation,
 ) -> Result<ScanResult, SideError> {
-    if context.plan.looks_since() {
+    if context.plan.has_since() {
         return changed_keys::compare(context, range, expected).await;
     }
     let started = Instant::now();
@@ -57,17 +57,17 @@ async fn digest(
     started: Instant,
 ) -> Result<ScanResult, SideError> {
     let groups_seen = || context.groups_seen.load(Ordering::Relaxed);
-    let (mut drill, mut step) = Drill::begin(part_digests::expect(expected, groups_seen()));
+    let (mut drill, mut step) = DrillDown::begin(part_digests::expect(expected, groups_seen()));
     let mut statement = None;
-    let mut suspects = 0;
+    let mut candidates = 0;
     let mut groups = MatchedGroups::default();
     let grouped = context.plan.group.is_some();
     loop {
         step = match step {
-            Step::Digest => {
+            DrillStep::Digest => {
                 let digests = if grouped {
                     let (digests, counts) = part_digests::range_digests(context, range).await?;
-                    groups.whole(counts);
+                    groups.set_whole(counts);
                     digests
                 } else {
                     range_digests(context, range).await?
@@ -77,29 +77,31 @@ async fn digest(
                 if one_sided && counts.all(|rows| *rows > 0) {
                     return Err(too_many());
                 }
-                drill.digests(digests)
+                drill.add_digests(digests)
             }
-            Step::ByClass(of) if grouped => {
+            DrillStep::ByBucket(of) if grouped => {
                 let of = part_digests::fewer_buckets(of, groups_seen());
                 let (digests, counts) = part_digests::class_digests(context, range, of).await?;
-                groups.by_class(counts);
-                drill.by_class(of, digests)
+                groups.set_buckets(counts);
+                drill.add_bucket_digests(of, digests)
             }
-            Step::ByClass(of) => drill.by_class(of, class_digests(context, range, of).await?),
-            Step::Rows(classes) => {
-                groups.read(classes.as_ref());
+            DrillStep::ByBucket(of) => {
+                drill.add_bucket_digests(of, class_digests(context, range, of).await?)
+            }
+            DrillStep::Rows(classes) => {
+                groups.forget_read(classes.as_ref());
                 let pairing = key_hashes(context, range, classes).await?;
                 let (rows, digest) = (pairing.rows(), BySide::new(|side| pairing.digest(side)));
                 let (matched, found, matched_groups) = pairing.finish();
-                groups.paired(&matched_groups);
-                suspects += found.len();
-                if suspects > MOST_SUSPECTS {
+                groups.add_matched(&matched_groups);
+                candidates += found.len();
+                if candidates > MOST_SUSPECTS {
                     return Err(too_many());
                 }
-                drill.rows(rows, digest, matched, found)
+                drill.add_rows(rows, digest, matched, found)
             }
-            Step::Done(mut compared) => {
-                if compared.lone.is_none() {
+            DrillStep::Done(mut compared) => {
+                if compared.one_sided.is_none() {
                     compared.groups = groups.finish();
                 }
                 let statement = statement.unwrap_or_else(|| started.elapsed());
@@ -129,7 +131,7 @@ async fn class_digests(
 ) -> Result<BySide<BTreeMap<u32, RangeDigest>>, SideError> {
     let region = Region::whole(range.clone());
     let rows =
-        context.query_both(|side| sql::class_digests(context.plan, side, &region, of)).await?;
+        context.query_both(|side| sql::bucket_digests(context.plan, side, &region, of)).await?;
     BySide::try_new(|side| {
         let read = |row: &Row| {
             Ok((part_digests::read_bucket(row, 0)?, part_digests::read_digest(row, 1)?))
@@ -143,12 +145,12 @@ async fn key_hashes(
     context: &TaskContext<'_>,
     range: &KeyRange,
     classes: Option<Classes>,
-) -> Result<Pairing, SideError> {
+) -> Result<RowMatcher, SideError> {
     let plan = context.plan;
     let region = Region { range: range.clone(), classes, blocks: None };
     let mut rows = context.rows_of_both(|side| sql::key_hashes(plan, side, &region)).await?;
     let group = plan.group.map(|_| plan.key_width + 1);
-    let mut pairing = Pairing::new(plan.order.clone(), plan.key_width, plan.key_proven(), group);
+    let mut pairing = RowMatcher::new(plan.order.clone(), plan.key_width, plan.key_proven(), group);
     let mut open = BySide::new(|_| true);
     while open.any(|open| *open) {
         let (side, row) = tokio::select! {
@@ -169,18 +171,18 @@ async fn key_hashes(
 }
 
 /// Streams the rows of both sides, and pairs them by key.
-async fn stream(context: &TaskContext<'_>, range: &KeyRange) -> Result<Compared, SideError> {
+async fn stream(context: &TaskContext<'_>, range: &KeyRange) -> Result<Comparison, SideError> {
     let plan = context.plan;
     let (key, width) = (plan.key_width, plan.pairs.len());
-    let rows = context.rows_of_both(|side| sql::canons(plan, side, range)).await?;
+    let rows = context.rows_of_both(|side| sql::canonical_rows(plan, side, range)).await?;
     let BySide { mut source, mut target } = rows;
     let group = plan.group.map(|_| width);
-    let pairing = Pairing::new(plan.order.clone(), plan.key_width, plan.key_proven(), group);
-    let mut pairing = pairing.forgiving(&plan.pairs);
+    let pairing = RowMatcher::new(plan.order.clone(), plan.key_width, plan.key_proven(), group);
+    let mut pairing = pairing.with_tolerance(&plan.pairs);
     let (first, second) = tokio::join!(source.next_keyed(key), target.next_keyed(key));
     let (mut s, mut t) = (first?, second?);
     // A backfill that has not come so far: rows that only one side has need not wait.
-    let lone = plan.key_proven() && (s.is_none() || t.is_none());
+    let one_sided = plan.key_proven() && (s.is_none() || t.is_none());
     loop {
         match (&s, &t) {
             (Some(a), Some(b)) => match pairing.step(a, b, width) {
@@ -191,12 +193,12 @@ async fn stream(context: &TaskContext<'_>, range: &KeyRange) -> Result<Compared,
                 Advance::Only(Side::Source) => s = source.next_keyed(key).await?,
                 Advance::Only(Side::Target) => t = target.next_keyed(key).await?,
             },
-            (Some(row), None) if lone => {
-                pairing.lone(Side::Source, row, width);
+            (Some(row), None) if one_sided => {
+                pairing.add_one_sided(Side::Source, row, width);
                 s = source.next_keyed(key).await?;
             }
-            (None, Some(row)) if lone => {
-                pairing.lone(Side::Target, row, width);
+            (None, Some(row)) if one_sided => {
+                pairing.add_one_sided(Side::Target, row, width);
                 t = target.next_keyed(key).await?;
             }
             (Some(row), None) => {
@@ -217,22 +219,22 @@ async fn stream(context: &TaskContext<'_>, range: &KeyRange) -> Result<Compared,
 }
 
 /// Returns the result of a streamed range.
-fn finish(pairing: Pairing) -> Result<Compared, SideError> {
+fn finish(pairing: RowMatcher) -> Result<Comparison, SideError> {
     let rows = pairing.rows();
     let digest = BySide::new(|side| pairing.digest(side));
-    let (matched, suspects, groups) = pairing.finish();
+    let (matched, candidates, groups) = pairing.finish();
     let only = match (rows.source, rows.target) {
         (0, 1..) => Some(Side::Target),
         (1.., 0) => Some(Side::Source),
         _ => None,
     };
-    let duplicates = suspects.iter().any(|row| row.image.any(|digest| digest.rows > 1));
+    let duplicates = candidates.iter().any(|row| row.image.any(|digest| digest.rows > 1));
     if let Some(side) = only.filter(|_| !duplicates) {
-        let lone = Some((side, digest[side]));
-        return Ok(Compared { rows, lone, ..Compared::default() });
+        let one_sided = Some((side, digest[side]));
+        return Ok(Comparison { rows, one_sided, ..Comparison::default() });
     }
-    if suspects.len() > MOST_SUSPECTS {
+    if candidates.len() > MOST_SUSPECTS {
         return Err(too_many());
     }
-    Ok(Compared { rows, matched, suspects, lone: None, groups })
+    Ok(Comparison { rows, matched, candidates, one_sided: None, groups })
 }

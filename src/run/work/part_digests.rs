@@ -11,7 +11,7 @@ use crate::plan::Strategy;
 use crate::prepare::SideError;
 use crate::row::{Digest, Fingerprinter, GroupCounts, KeyRange, Record, Region};
 use crate::schema::{BySide, Side};
-use crate::sql::{self, PartFields, Parting};
+use crate::sql::{self, DigestSplit, PartFields};
 
 /// The maximum of rows that one statement returns: parts are counted in memory.
 pub(crate) const MOST_PARTS: usize = 400_000;
@@ -68,7 +68,7 @@ pub(crate) async fn range_digests(
     context: &TaskContext<'_>,
     range: &KeyRange,
 ) -> Result<(BySide<RangeDigest>, GroupCounts), SideError> {
-    let BySide { mut source, mut target } = both(context, range, Parting::default()).await?;
+    let BySide { mut source, mut target } = both(context, range, DigestSplit::default()).await?;
     let digest = |side: &mut SideDigests| side.digests.remove(&0).unwrap_or_default();
     let digests = BySide { source: digest(&mut source), target: digest(&mut target) };
     let groups = source.groups.remove(&0).unwrap_or_default();
@@ -82,20 +82,20 @@ pub(crate) async fn class_digests(
     range: &KeyRange,
     of: u32,
 ) -> Result<(BySide<BTreeMap<u32, RangeDigest>>, HashMap<u32, GroupCounts>), SideError> {
-    let parting = Parting { classes: Some(of), rules: false };
-    let BySide { source, target } = both(context, range, parting).await?;
+    let split = DigestSplit { buckets: Some(of), rules: false };
+    let BySide { source, target } = both(context, range, split).await?;
     Ok((BySide { source: source.digests, target: target.digests }, source.groups))
 }
 
 async fn both(
     context: &TaskContext<'_>,
     range: &KeyRange,
-    parting: Parting,
+    split: DigestSplit,
 ) -> Result<BySide<SideDigests>, SideError> {
     let region = Region::whole(range.clone());
     let (source, target) = tokio::join!(
-        one(context, Side::Source, &region, parting),
-        one(context, Side::Target, &region, parting)
+        one(context, Side::Source, &region, split),
+        one(context, Side::Target, &region, split)
     );
     Ok(BySide { source: source?, target: target? })
 }
@@ -104,11 +104,10 @@ async fn one(
     context: &TaskContext<'_>,
     side: Side,
     region: &Region,
-    parting: Parting,
+    split: DigestSplit,
 ) -> Result<SideDigests, SideError> {
-    let fields = parting.fields(context.plan);
-    let mut rows =
-        context.rows(side, sql::part_digests(context.plan, side, region, parting)).await?;
+    let fields = split.fields(context.plan);
+    let mut rows = context.rows(side, sql::part_digests(context.plan, side, region, split)).await?;
     let mut read = SideDigests::default();
     let mut parts = 0;
     while let Some(row) = rows.next().await? {
@@ -128,7 +127,7 @@ fn take_part(
     fields: PartFields,
     key_proven: bool,
 ) -> Result<(), PgError> {
-    let class = fields.class.map_or(Ok(0), |field| read_bucket(row, field))?;
+    let class = fields.bucket.map_or(Ok(0), |field| read_bucket(row, field))?;
     let RangeDigest { digest, distinct } = read_digest(row, 0)?;
     let is_sum = row.get::<i32>(3)? == 1;
     let of_class = read.digests.entry(class).or_default();
@@ -157,8 +156,8 @@ pub(crate) async fn count(
     let plan = context.plan;
     let mut counted = CountedRows::default();
     let at_side = |error: PgError| (Some(side), error);
-    let parting = Parting { classes: None, rules: !plan.accepts.of_lone(side).is_empty() };
-    if plan.strategy == Strategy::Digest && plan.group.is_none() && !parting.rules {
+    let split = DigestSplit { buckets: None, rules: !plan.accepts.of_one_sided(side).is_empty() };
+    if plan.strategy == Strategy::Digest && plan.group.is_none() && !split.rules {
         let region = Region::whole(range.clone());
         for row in context.query(side, sql::digest(plan, side, &region)).await? {
             counted.digest = read_digest(&row, 0).map_err(at_side)?.digest;
@@ -167,9 +166,9 @@ pub(crate) async fn count(
         return Ok(counted);
     }
     if plan.strategy == Strategy::Digest {
-        let fields = parting.fields(plan);
+        let fields = split.fields(plan);
         let region = Region::whole(range.clone());
-        let mut rows = context.rows(side, sql::part_digests(plan, side, &region, parting)).await?;
+        let mut rows = context.rows(side, sql::part_digests(plan, side, &region, split)).await?;
         while let Some(row) = rows.next().await? {
             if row.get::<i32>(3).map_err(at_side)? == 1 {
                 continue;
@@ -186,10 +185,10 @@ pub(crate) async fn count(
     }
     let width = plan.pairs.len();
     let group = plan.group.map(|_| width);
-    let rule_field = parting.rules.then_some(width + usize::from(group.is_some()));
-    let statement = match parting.rules {
-        true => sql::canons_with_rules(plan, side, range),
-        false => sql::canons(plan, side, range),
+    let rule_field = split.rules.then_some(width + usize::from(group.is_some()));
+    let statement = match split.rules {
+        true => sql::canonical_rows_with_rules(plan, side, range),
+        false => sql::canonical_rows(plan, side, range),
     };
     let mut fingerprinter = Fingerprinter::default();
     let mut rows = context.rows(side, statement).await?;

@@ -5,14 +5,14 @@ use super::range_split::RangeSplit;
 use super::task_context::{TaskContext, check_held};
 use crate::candidates::CountedRows;
 use crate::candidates::OpenCandidate;
-use crate::compare::{Looked, LookedUp, Piece, Suspected};
+use crate::compare::{CandidateKey, KeyRows, OneSidedRange, RowDiff};
 use crate::finding::Subject;
 use crate::pg::{PgError, Row};
 use crate::plan::Strategy;
 use crate::prepare::SideError;
 use crate::row::{Digest, Fingerprint, Fingerprinter, Key, KeyRange, Record, Region};
 use crate::schema::{BySide, Side};
-use crate::sql::{self, Lookup};
+use crate::sql::{self, LookupLayout};
 
 /// Reads keys from the display texts of one side.
 pub(crate) async fn keys_of_texts(
@@ -20,7 +20,7 @@ pub(crate) async fn keys_of_texts(
     side: Side,
     texts: &[&[String]],
 ) -> Result<Vec<Key>, SideError> {
-    let rows = context.query(side, sql::told_keys(context.plan, side, texts)).await?;
+    let rows = context.query(side, sql::keys_of_texts(context.plan, side, texts)).await?;
     let key = |row: &Row| {
         let key = Key::of(row, context.plan.key_width);
         key.ok_or_else(|| (Some(side), PgError::unexpected("a key is NULL")))
@@ -31,31 +31,31 @@ pub(crate) async fn keys_of_texts(
 /// Reads the keys and digests of a one-sided range's rows.
 pub(crate) async fn read_keys(
     context: &TaskContext<'_>,
-    piece: &Piece,
-) -> Result<Vec<Suspected>, SideError> {
-    let mut suspects = Vec::new();
+    piece: &OneSidedRange,
+) -> Result<Vec<CandidateKey>, SideError> {
+    let mut candidates = Vec::new();
     let mut split = RangeSplit::new(context, &piece.range, piece.digest.rows);
     while let Some((context, range)) = split.next().await? {
         let found = keys_in(&context, piece.side, &range).await;
-        suspects.extend(split.take(found)?.unwrap_or_default());
+        candidates.extend(split.take(found)?.unwrap_or_default());
     }
-    suspects.sort_by(|a, b| context.plan.order.compare(&a.key, &b.key));
-    Ok(suspects)
+    candidates.sort_by(|a, b| context.plan.order.compare(&a.key, &b.key));
+    Ok(candidates)
 }
 
 async fn keys_in(
     context: &TaskContext<'_>,
     side: Side,
     range: &KeyRange,
-) -> Result<Vec<Suspected>, SideError> {
+) -> Result<Vec<CandidateKey>, SideError> {
     let plan = context.plan;
     let at_side = |error: PgError| (Some(side), error);
     let statement = match plan.strategy {
         Strategy::Digest => sql::key_hashes(plan, side, &Region::whole(range.clone())),
-        Strategy::Stream => sql::canons(plan, side, range),
+        Strategy::Stream => sql::canonical_rows(plan, side, range),
     };
     let mut fingerprinter = Fingerprinter::default();
-    let mut suspects = Vec::new();
+    let mut candidates = Vec::new();
     let mut rows = context.rows(side, statement).await?;
     while let Some(row) = rows.next().await? {
         let key = Key::of(&row, plan.key_width)
@@ -66,10 +66,10 @@ async fn keys_in(
         };
         let mut image = BySide::<Digest>::default();
         image[side].add(fingerprint);
-        suspects.push(Suspected { key, image });
-        check_held(suspects.len())?;
+        candidates.push(CandidateKey { key, image });
+        check_held(candidates.len())?;
     }
-    Ok(suspects)
+    Ok(candidates)
 }
 
 /// Counts the rows with a NULL in their key on each side.
@@ -103,7 +103,7 @@ const MOST_BYTES: usize = 16 << 20;
 pub(crate) async fn recheck_candidates(
     context: &TaskContext<'_>,
     candidates: &[OpenCandidate],
-) -> Result<Vec<Looked>, SideError> {
+) -> Result<Vec<RowDiff>, SideError> {
     let keys: Vec<&Key> = candidates
         .iter()
         .filter_map(|candidate| match &candidate.difference.subject {
@@ -118,22 +118,22 @@ pub(crate) async fn recheck_candidates(
 pub(crate) async fn recheck(
     context: &TaskContext<'_>,
     keys: &[&Key],
-) -> Result<Vec<Looked>, SideError> {
+) -> Result<Vec<RowDiff>, SideError> {
     let plan = context.plan;
     let (mut found, mut rest) = (Vec::with_capacity(keys.len()), keys);
     // Rows may be large: a few show how many fit into memory.
-    let mut at_once = if plan.folds { FIRST_KEYS } else { keys.len() };
+    let mut at_once = if plan.hashes_large_values { FIRST_KEYS } else { keys.len() };
     while let Some((some, more)) = rest.split_at_checked(at_once.min(rest.len()))
         && !some.is_empty()
     {
         let rows = context.query_both(|side| sql::look_up(plan, side, some)).await?;
-        let (layout, width) = (Lookup::of(plan), plan.key_width);
+        let (layout, width) = (LookupLayout::of(plan), plan.key_width);
         let keys = some.iter().copied();
-        let mut looked = LookedUp::new(layout, &plan.pairs, width, context.veil, keys);
+        let mut looked = KeyRows::new(layout, &plan.pairs, width, context.veil, keys);
         let mut bytes = 0;
         for (side, rows) in [(Side::Source, rows.source), (Side::Target, rows.target)] {
             bytes += rows.iter().map(Row::size).sum::<usize>();
-            rows.into_iter().for_each(|row| looked.take(side, row));
+            rows.into_iter().for_each(|row| looked.add_row(side, row));
         }
         found.extend(looked.finish());
         at_once = (MOST_BYTES / (bytes / some.len()).max(1)).max(1);

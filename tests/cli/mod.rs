@@ -1,0 +1,4 @@
+//! The command line: mistakes in calls and files, output streams, exit codes.
+
+mod streams;
+mod usage_errors;

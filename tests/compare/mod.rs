@@ -1,0 +1,16 @@
+//! What the comparison finds: values, keys, rules, groups, random data.
+
+mod dual_writes;
+mod encodings;
+mod environment;
+mod groups;
+mod keys;
+mod laws;
+mod lookalikes;
+mod mutations;
+mod regression_tables;
+mod rules;
+mod scenarios;
+mod self_test;
+mod sizes;
+mod types;
