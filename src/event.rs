@@ -105,7 +105,7 @@ pub enum Event {
         /// Its record.
         record: Box<MappingRecord>,
     },
-    /// The run was asked to stop; chunks in flight are finished.
+    /// A stop was requested; chunks in flight are finished.
     Stopping {
         /// Why.
         reason: String,

@@ -22,9 +22,10 @@
 //! | [`compare`] | pairing rows, drilling down, runs of one-sided rows: state machines without I/O |
 //! | [`chunks`] | which ranges are read next and how large: state machines without I/O |
 //! | `candidates` | what becomes of a difference that was seen: state machines without I/O |
-//! | [`repair`] | changes with their guards, the scripts that a DBA signs, their undo |
-//! | [`gate`] | policy and run history: open, or closed with every reason |
 //! | [`files`] | files that are written: who may have written to them, drafts beside their place |
+//! | [`repair`] | changes with their guards, the scripts that a DBA signs, their undo |
+//! | `repair_folder` | the folder that `repair` writes and `apply` reads, and what was applied of it |
+//! | [`gate`] | policy and run history: open, or closed with every reason |
 //! | [`diagnosis`] | why rows differ: what findings of a mapping have in common, in bounded memory |
 //! | [`pg`] | connections, TLS, pool, transactions, what an error means |
 //! | [`ledger`] | runs and findings over time, in a file beside the spec; the lock |
@@ -50,6 +51,7 @@ pub mod plan;
 mod prepare;
 pub mod problem;
 pub mod repair;
+mod repair_folder;
 pub mod report;
 pub mod row;
 pub mod run;

@@ -6,6 +6,8 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 /// What went wrong, and what to do about it. It holds no row value.
@@ -25,6 +27,11 @@ impl Problem {
     /// Makes a problem with a message only.
     pub fn new(message: impl Into<String>) -> Problem {
         Problem { message: message.into(), detail: None, hint: None, source: None }
+    }
+
+    /// Makes a problem of an error of a file.
+    pub(crate) fn io(path: &Path, error: &io::Error) -> Problem {
+        Problem::new(format!("{}: {error}", path.display()))
     }
 
     /// Adds a detail.

@@ -20,9 +20,10 @@ const MODULES: &[&str] = &[
     "compare",
     "chunks",
     "candidates",
-    "repair",
-    "gate",
     "files",
+    "repair",
+    "repair_folder",
+    "gate",
     "diagnosis",
     "pg",
     "ledger",
@@ -407,7 +408,7 @@ fn sql_is_written_only_in_sql_and_in_scripts() {
 
 /// A `mod.rs` only declares and re-exports: logic is found in files with a name. These are left to do.
 const MOD_FILES_WITH_LOGIC: &[&str] =
-    &["cli/mod.rs", "gate/mod.rs", "report/diagnosis/mod.rs", "report/mod.rs", "run/repair/mod.rs"];
+    &["cli/mod.rs", "gate/mod.rs", "report/diagnosis/mod.rs", "report/mod.rs"];
 
 #[test]
 fn mod_files_hold_no_logic() {
@@ -433,8 +434,7 @@ fn no_module_is_too_large() {
     for file in sources() {
         *lines.entry(file.top).or_insert(0) += file.text.lines().count();
     }
-    // `run` is left to do: its repair moves out.
-    lines.retain(|top, lines| *lines > if top == "run" { 8_700 } else { 6_000 });
+    lines.retain(|_, lines| *lines > 6_000);
     assert!(lines.is_empty(), "{lines:#?}");
 }
 

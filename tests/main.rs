@@ -10,6 +10,8 @@
 )]
 
 mod architecture;
+#[path = "bench/statistics.rs"]
+mod bench_statistics;
 mod cli;
 mod compare;
 mod connect;

@@ -113,7 +113,7 @@ pub(super) enum When {
 pub(super) enum LogFormat {
     /// For people.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 

@@ -29,7 +29,7 @@ fn behind_warning(run: &str, noted: Timestamp, now: Timestamp) -> Option<String>
     (by > TOLERANCE).then(|| {
         format!(
             "the clock of this machine has gone back by {shown:#} since the newest run, or differs from \
-             that of another machine: it shows {now}, and run {run} noted {noted}"
+             that of another machine: it shows {now}, and run {run} recorded {noted}"
         )
     })
 }
@@ -46,7 +46,7 @@ mod tests {
         assert_eq!(
             behind_warning("A", noted, noted - SignedDuration::from_mins(150)).unwrap(),
             "the clock of this machine has gone back by 2h 30m since the newest run, or differs from \
-             that of another machine: it shows 2026-11-29T03:30:00Z, and run A noted \
+             that of another machine: it shows 2026-11-29T03:30:00Z, and run A recorded \
              2026-11-29T06:00:00Z"
         );
     }

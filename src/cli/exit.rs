@@ -12,7 +12,7 @@ pub(super) enum Exit {
     Clean,
     /// There are confirmed differences.
     Diverged,
-    /// Not everything asked was compared.
+    /// Not everything requested was compared.
     Incomplete,
     /// Another run holds the lock.
     Locked,

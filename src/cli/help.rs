@@ -1,6 +1,6 @@
 //! `help`: shows a chapter of the manual, or the help of a verb.
 //!
-//! It takes the place of the `help` that clap would make, which knows verbs only.
+//! It replaces the `help` that clap would make, which shows verbs only.
 
 use std::io::Write;
 
@@ -28,7 +28,7 @@ pub(super) struct Help {
     color: When,
 }
 
-/// Shows what was asked for. A verb of this name comes before a chapter.
+/// Shows a verb's help, a chapter, or the list of both. A verb of this name comes before a chapter.
 pub(super) fn run(help: &Help, command: &mut Command) -> Exit {
     let ui = Ui::coloured(help.color);
     command.build();
@@ -56,7 +56,7 @@ pub(super) fn run(help: &Help, command: &mut Command) -> Exit {
 
 /// Writes a text to stdout.
 fn show(ui: &Ui, text: &str) -> Exit {
-    // There is nowhere to complain to when the stream is gone.
+    // If the stream is gone, there is nowhere to report it.
     let _ = write!(ui.stdout(), "{text}");
     Exit::Clean
 }

@@ -6,7 +6,7 @@
 use anstyle::{AnsiColor, Style};
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
-use crate::text::{coloured_columns, wrap_indented};
+use crate::text::{coloured_width, wrap_indented};
 
 /// The indent of a paragraph, and of each list within another.
 const INDENT: &str = "  ";
@@ -52,7 +52,7 @@ impl Page {
             Event::Start(tag) => self.start(tag),
             Event::End(tag) => self.end(tag),
             Event::Code(code) => {
-                let code = if coloured_columns(&code) <= MAX_UNBROKEN {
+                let code = if coloured_width(&code) <= MAX_UNBROKEN {
                     code.replace(' ', FIXED_BLANK)
                 } else {
                     code.into_string()
@@ -177,7 +177,7 @@ impl Page {
         let indent = INDENT.repeat(2);
         let command = line.starts_with("$ ");
         let end = if command { " \\" } else { "" };
-        if indent.len() + coloured_columns(line) <= self.width {
+        if indent.len() + coloured_width(line) <= self.width {
             return self.line(&format!("{indent}{line}"));
         }
         let rest = indent.repeat(2);
@@ -193,7 +193,7 @@ impl Page {
         let columns = rows.first().map_or(0, Vec::len);
         let width = |at: usize| {
             let cells = rows.iter().filter_map(|row| row.get(at));
-            cells.map(|cell| coloured_columns(cell)).max().unwrap_or_default()
+            cells.map(|cell| coloured_width(cell)).max().unwrap_or_default()
         };
         let widths: Vec<usize> = (0..columns).map(width).collect();
         let before = widths.iter().rev().skip(1).map(|width| width + GAP).sum::<usize>();
@@ -205,7 +205,7 @@ impl Page {
             let cells = row.iter().zip(&widths).take(columns - 1);
             for (cell, width) in cells {
                 first.push_str(cell);
-                first.push_str(&" ".repeat(width + GAP - coloured_columns(cell)));
+                first.push_str(&" ".repeat(width + GAP - coloured_width(cell)));
             }
             let rest = " ".repeat(INDENT.len() + before);
             let last = row.last().map_or("", String::as_str);

@@ -1,6 +1,6 @@
-//! The command line: arguments, terminal, exit codes. No other module knows them.
+//! The command line: arguments, terminal, exit codes. No other module uses them.
 //!
-//! Arguments are lowered into the plain option structs of other modules, which do not know clap.
+//! Arguments are lowered into the plain option structs of other modules, which do not depend on clap.
 
 mod args;
 mod clock;

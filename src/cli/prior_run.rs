@@ -119,10 +119,9 @@ async fn replay_ledger(
             ledger::damaged_run(&run),
             "Compare again, or name another run; pgreconcile history SPEC lists them.",
         ),
-        (Ok(ReplayOutcome::Unfinished), _) => (
-            Problem::new("that run has not come to its end"),
-            "Compare again, or name a finished run.",
-        ),
+        (Ok(ReplayOutcome::Unfinished), _) => {
+            (Problem::new("that run has not finished"), "Compare again, or name a finished run.")
+        }
         (Ok(ReplayOutcome::Unknown), _) => {
             let name = run.map(|run| format!(": {run}")).unwrap_or_default();
             (Problem::new(format!("there is no such finished run{name}")), list)

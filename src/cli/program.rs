@@ -24,15 +24,16 @@ struct Cli {
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 everything agrees, 1 confirmed divergence, 2 trouble before the
-first row was read, 3 incomplete, 4 another run holds the lock. Of repair and
+first row was read, 3 incomplete, 4 another run holds the lock. For repair and
 apply: 0 done, 1 a guard refused or keys still differ, 2 trouble, 3 interrupted.
-Of gate: 0 open, 1 closed, 2 trouble.
+For gate: 0 open, 1 closed, 2 trouble.
 
 Every flag has an environment variable, PGRECONCILE_ and its name in capitals,
-but for those that arm something: --authority, --kinds, --triggers, as well
-as --allow-cascade and --execute.
-PGRECONCILE_REDACT_KEY is the secret of redacted values; with one of your own
-they look alike in every run, and runs of redacted keys can be resumed.";
+except those that decide what is changed: --authority, --kinds, --triggers, and
+also --allow-cascade and --execute.
+PGRECONCILE_REDACT_KEY is the secret of redacted values. If you set it, equal
+values have equal hashes in every run, and runs with redacted keys can be
+resumed.";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
@@ -59,7 +60,7 @@ enum Verb {
 enum Request {
     /// A verb to run.
     Verb(Box<Cli>),
-    /// Text to show. It is no [`Verb`], because it takes none of the arguments that all verbs have.
+    /// Text to show. It is not a [`Verb`], because it has none of the arguments that all verbs have.
     Help(help::Help),
 }
 
@@ -71,7 +72,7 @@ pub fn start(args: impl IntoIterator<Item = OsString>) -> u8 {
         .subcommand(help::Help::augment_args(Command::new("help")))
         .mut_subcommands(|verb| verb.mut_args(|arg| arg.hide_env(true)))
         .mut_subcommand("recheck", |verb| {
-            // They choose what `compare` reads; `recheck` refuses them with the reason.
+            // They choose what `compare` reads. `recheck` refuses them with a reason.
             ["sample", "since", "slice", "resume", "run_id"]
                 .into_iter()
                 .fold(verb, |verb, name| verb.mut_arg(name, |arg| arg.hide(true)))

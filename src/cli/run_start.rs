@@ -12,7 +12,7 @@ use super::prior_run::PriorRun;
 use super::ui::Ui;
 use crate::event::{Event, Observer};
 use crate::ledger::{self, Recorder, Resumable, ShardCounts};
-use crate::run::{self, Options, Parted, PriorResults, RunStart, ShareOutcome, Stop};
+use crate::run::{self, Options, PriorResults, RunStart, ShareOutcome, Stop};
 use crate::spec::Spec;
 
 const RESUMES: &str = "--resume needs a ledger that can be read and written.";
@@ -116,13 +116,13 @@ pub(super) async fn share(
             ui.status(&format!("next: {again}"));
             Exit::Incomplete
         }
-        Err(Parted::Refused(blocked)) => {
-            ui.problem(&blocked.into());
-            Exit::Trouble
-        }
-        Err(Parted::Lost(blocked)) => {
-            ui.problem(&blocked.into());
+        Ok(ShareOutcome::LedgerLost(problem)) => {
+            ui.problem(&problem);
             Exit::Incomplete
+        }
+        Err(problem) => {
+            ui.problem(&problem);
+            Exit::Trouble
         }
     })
 }
@@ -166,8 +166,8 @@ pub(super) async fn choose_runs(
                 let run = &interrupted.record;
                 match run::same_servers(prepared, &run.run, &interrupted.fingerprint) {
                     Ok(sides) => ui.restarted(&sides, &format!("after run {} began", run.run)),
-                    Err(blocked) => {
-                        ui.problem(&blocked.into());
+                    Err(problem) => {
+                        ui.problem(&problem);
                         return None;
                     }
                 }
@@ -188,8 +188,8 @@ pub(super) async fn choose_runs(
                 }
                 begins.push_back(RunStart::New(new));
             }
-            Err(blocked) => {
-                ui.problem(&blocked.into());
+            Err(problem) => {
+                ui.problem(&problem);
                 return None;
             }
         }

@@ -113,7 +113,7 @@ pub(super) fn warn_of_leftovers(specs: &[Spec], ui: &Ui) {
     }
 }
 
-/// Returns a function that tells whether a name may belong to a spec of a folder or to a given one.
+/// Returns a function that checks whether a name may belong to a spec of a folder or to a given one.
 /// A file that is not valid counts for every name that it contains. Returns `None` if a file of the
 /// folder cannot be read.
 fn owned_names<'s>(

@@ -12,7 +12,7 @@ use super::args::{CommonArgs, When};
 use super::exit::{Exit, STDOUT};
 use crate::pg::PgError;
 use crate::problem::Problem;
-use crate::run::{Blocked, Trouble};
+use crate::run::Trouble;
 use crate::schema::Side;
 use crate::spec::{
     Diagnostic, FileProblems, MOST_SHOWN, Severity, Spec, SpecText, holds_connection, printable,
@@ -180,7 +180,7 @@ impl Ui {
     /// Warns of servers that were started since something was recorded: a restart, or a copy.
     pub(super) fn restarted(&self, sides: &[Side], since: &str) {
         for side in sides {
-            let hint = "A restart or a failover is no matter. A file copy of the server that has been \
+            let hint = "A restart or a failover is harmless. A file copy of the server that has been \
                         written to looks the same: check url in the spec.";
             self.warning(&format!("the server of the {side} was started {since}"), Some(hint));
         }
@@ -196,12 +196,6 @@ impl Ui {
 /// Makes a problem of a message and a hint.
 fn problem(message: &str, hint: Option<&str>) -> Problem {
     Problem { hint: hint.map(str::to_owned), ..Problem::new(message) }
-}
-
-impl From<Blocked> for Problem {
-    fn from(blocked: Blocked) -> Problem {
-        Problem { hint: blocked.hint, ..Problem::new(blocked.message) }
-    }
 }
 
 /// Removes what may be a connection string from an error of clap, which repeats arguments and

@@ -108,13 +108,13 @@ impl Cause {
             Cause::Blanks(None) => "only blanks around the value differ".to_owned(),
             Cause::Case => "only the case of letters differs".to_owned(),
             Cause::UnicodeForm => "only the Unicode form differs, as NFC and NFD do".to_owned(),
-            Cause::NumberScale => "same number, other scale".to_owned(),
-            Cause::Json => "the same JSON, written otherwise".to_owned(),
+            Cause::NumberScale => "the same number with another scale".to_owned(),
+            Cause::Json => "the same JSON, formatted differently".to_owned(),
             Cause::Rounded(side, n) => format!("the {side} is rounded to {}", places(n)),
-            Cause::CutOff(side, n) => format!("the {side} is cut off to {}", places(n)),
+            Cause::CutOff(side, n) => format!("the {side} is truncated to {}", places(n)),
             Cause::Sign => "only the sign differs".to_owned(),
             Cause::Wrapped(bits) => {
-                format!("2^{bits} apart, as the same bits read with and without a sign are")
+                format!("2^{bits} apart: the same bits read as signed and as unsigned")
             }
             Cause::Factor(zeros) => {
                 let (more, less) = match zeros > 0 {
@@ -124,7 +124,7 @@ impl Cause {
                 format!("the {more} is {} times the {less}", 10_u64.pow(zeros.unsigned_abs()))
             }
             Cause::TimeCutOff(side, unit) => {
-                format!("the {side} is cut off behind the {}", unit.name())
+                format!("the {side} is truncated to the {}", unit.name())
             }
             Cause::TimeRounded(side, unit) => {
                 format!("the {side} is rounded to the {}", unit.name())

@@ -9,12 +9,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::blocked::Blocked;
 use super::options::Options;
 use super::preparation::Prepared;
 use crate::gate::CatalogChange;
 use crate::ledger::{self, Cipher, InterruptedRun, Recorder, Redaction, Resumable};
 use crate::plan::{MappingPlan, Partition};
+use crate::problem::Problem;
 use crate::schema::{BySide, Shape, Side};
 use crate::spec::Spec;
 
@@ -199,7 +199,7 @@ pub fn changes(prepared: &Prepared, run: &str, terms: Option<&str>) -> Vec<Catal
 ///
 /// # Errors
 /// A server that is a copy, or was restored to an earlier time.
-pub fn same_servers(prepared: &Prepared, run: &str, terms: &str) -> Result<Vec<Side>, Blocked> {
+pub fn same_servers(prepared: &Prepared, run: &str, terms: &str) -> Result<Vec<Side>, Problem> {
     let Some(before) = read(terms) else { return Ok(Vec::new()) };
     let mut restarted = Vec::new();
     for side in Side::BOTH {
@@ -209,7 +209,7 @@ pub fn same_servers(prepared: &Prepared, run: &str, terms: &str) -> Result<Vec<S
         });
         if let Some(why) = shapes.clone().find_map(|(before, now)| before.copied(now)) {
             let message = format!("the {side} is not the server that run {run} read: {why}");
-            return Err(Blocked::new(message).with_hint("Check url in the spec, or compare again."));
+            return Err(Problem::new(message).with_hint("Check url in the spec, or compare again."));
         }
         if shapes.clone().any(|(before, now)| before.was_restarted(now)) {
             restarted.push(side);
@@ -310,7 +310,7 @@ pub async fn agree(
     options: &Options,
     recorder: &mut Recorder,
     wanted: Option<&str>,
-) -> Result<Resumable, Blocked> {
+) -> Result<Resumable, Problem> {
     set(prepared, options, recorder);
     let Some(wanted) = wanted else { return Ok(Resumable::Nothing) };
     let same = |text: &str| {
@@ -322,7 +322,7 @@ pub async fn agree(
     let id = Some(wanted).filter(|id| !id.is_empty());
     let found = recorder.store().find_interrupted_run(&prepared.spec.name, id, same).await;
     let found = found.map_err(|error| {
-        Blocked::new(format!("{recorder}: {error}")).with_hint(
+        Problem::new(format!("{recorder}: {error}")).with_hint(
             "A run cannot be resumed without its ledger; leave --resume out to start a new one.",
         )
     })?;
@@ -330,12 +330,12 @@ pub async fn agree(
         (Resumable::Run(found), _) => *found,
         (Resumable::Nothing, Some(id)) => {
             let message = format!("{recorder}: no run {id} of this spec was interrupted");
-            return Err(Blocked::new(message)
+            return Err(Problem::new(message)
                 .with_hint("pgreconcile history SPEC --format json lists the runs."));
         }
         (Resumable::Damaged(run), Some(_)) => {
             let message = format!("{recorder}: {}", ledger::damaged_run(&run));
-            return Err(Blocked::new(message)
+            return Err(Problem::new(message)
                 .with_hint("It cannot be resumed; leave --resume out to start a new run."));
         }
         (none, None) => return Ok(none),
@@ -352,7 +352,7 @@ pub async fn agree(
             Ok(Resumable::Run(Box::new(found)))
         }
         Some(why) => {
-            Err(Blocked::new(format!("run {} cannot be resumed: {why}", found.record.run))
+            Err(Problem::new(format!("run {} cannot be resumed: {why}", found.record.run))
                 .with_hint(
                     "Use the same spec and options, or leave --resume out to start a new run.",
                 ))

@@ -9,9 +9,8 @@
 //! | `fingerprint` | what a run compares: a resumed run has to compare the same |
 //! | `redaction` | what a run with redacted keys cannot do |
 //! | `server_clocks` | the clocks of both servers |
-//! | `retry`, `blocked` | what is tried again before the first row, and errors |
+//! | `retry` | what is tried again before the first row |
 
-mod blocked;
 mod facts;
 pub(crate) mod fingerprint;
 mod options;
@@ -20,9 +19,8 @@ pub(crate) mod redaction;
 mod retry;
 mod server_clocks;
 
-pub use blocked::Blocked;
 pub use fingerprint::{agree, changes, same_servers};
-pub use options::{Options, RepairOptions, SinceOption, Stop};
+pub use options::{Options, SinceOption, Stop};
 pub use preparation::{Prepared, Trouble, prepare};
 pub use redaction::{read_from_start, unstorable};
 pub(crate) use retry::{SideError, Transient, retry};

@@ -6,9 +6,7 @@ use crate::candidates::CandidateSettings;
 use crate::chunks::ChunkSettings;
 use crate::ledger::Cipher;
 use crate::pg::RELATIONS_AT_ONCE;
-use crate::repair::Act;
 use crate::row::Veil;
-use crate::schema::Side;
 use crate::spec::{CompareSettings, StrategyChoice};
 
 /// How recent a row has to be to be compared.
@@ -113,25 +111,4 @@ pub enum Stop {
     Soon,
     /// Cancel the tasks in flight, then report.
     Now,
-}
-
-/// The options of a repair.
-#[derive(Clone, Debug)]
-pub struct RepairOptions {
-    /// The side that is the source of truth.
-    pub authority: Side,
-    /// The operations that are allowed.
-    pub kinds: Vec<Act>,
-    /// Only these mappings, if any are named.
-    pub mappings: Vec<String>,
-    /// How far apart the two rechecks of a range are, if not as in the spec.
-    pub settle: Option<Duration>,
-    /// Rows of a batch.
-    pub batch: usize,
-    /// Whether a DELETE may reach other tables.
-    pub allow_cascade: bool,
-    /// Whether triggers are fired.
-    pub triggers: bool,
-    /// Whether temporary tables are avoided.
-    pub no_temp: bool,
 }

@@ -6,19 +6,19 @@
 //! Hashes of rows with a redacted column are stored in the same way: without a secret, a resumed run compares
 //! the chunks that differ again, and many processes cannot share hash buckets, which consist of such hashes.
 
-use super::blocked::Blocked;
 use super::fingerprint;
 use super::options::Options;
 use super::preparation::Prepared;
 use crate::ledger::InterruptedRun;
 use crate::plan::{MappingPlan, Partition};
+use crate::problem::Problem;
 
 /// The environment variable with the secret.
 const VARIABLE: &str = "PGRECONCILE_REDACT_KEY";
 
 /// Returns why a run cannot do what a flag requests: it has to store bounds of a redacted key, and
 /// nothing encrypts them.
-pub fn unstorable(prepared: &Prepared, options: &Options, flag: &str) -> Option<Blocked> {
+pub fn unstorable(prepared: &Prepared, options: &Options, flag: &str) -> Option<Problem> {
     if options.cipher.is_some() {
         return None;
     }
@@ -38,14 +38,14 @@ pub fn unstorable(prepared: &Prepared, options: &Options, flag: &str) -> Option<
         plan.name
     );
     let hint = format!("Set {VARIABLE}, which encrypts them, or leave {flag} out.");
-    Some(Blocked::new(message).with_hint(hint))
+    Some(Problem::new(message).with_hint(hint))
 }
 
 /// Returns why a process cannot take part in a run whose redacted keys another secret encrypts.
-pub(crate) fn other_secret(options: &Options, begun: &InterruptedRun) -> Option<Blocked> {
+pub(crate) fn other_secret(options: &Options, begun: &InterruptedRun) -> Option<Problem> {
     let run = &begun.record.run;
     fingerprint::has_other_secret(options, begun).then(|| {
-        Blocked::new(format!("run {run} was started with another {VARIABLE}"))
+        Problem::new(format!("run {run} was started with another {VARIABLE}"))
             .with_hint("Give every process of a run the same one.")
     })
 }

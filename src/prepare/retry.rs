@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::pg::{PgError, Remedy, Retries};
+use crate::problem::Problem;
 use crate::schema::Side;
 
 /// How long after the first failure an attempt may begin.
@@ -102,6 +103,29 @@ impl Transient for SideError {
 
     fn with_advice(self, advice: &str) -> Self {
         (self.0, self.1.with_advice(advice))
+    }
+}
+
+impl From<SideError> for Problem {
+    /// Makes a problem of an error of a server, which stays its cause.
+    fn from((side, error): SideError) -> Problem {
+        let hint = error.hint.clone();
+        match side {
+            Some(side) => Problem { hint, ..Problem::new(side.name()).with_source(error) },
+            None => Problem { hint, ..Problem::new(error.message) },
+        }
+    }
+}
+
+impl Transient for Problem {
+    /// Returns what helps against the error of a server that caused it.
+    fn remedy(&self) -> Remedy {
+        let cause = self.source.as_ref().and_then(|source| source.downcast_ref::<PgError>());
+        cause.map_or(Remedy::GiveUp, |error| error.remedy)
+    }
+
+    fn with_advice(self, advice: &str) -> Problem {
+        Problem { hint: join_hints(self.hint, advice), ..self }
     }
 }
 

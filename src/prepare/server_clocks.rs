@@ -8,11 +8,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::{sleep, timeout};
 
-use super::blocked::Blocked;
 use super::preparation::Prepared;
 use crate::finding::format_timestamp;
 use crate::gate::Clocks;
 use crate::pg::{PgError, Pool, Remedy, Session};
+use crate::problem::Problem;
 use crate::schema::{BySide, Side};
 
 /// How long a server may take to report its clock.
@@ -26,10 +26,10 @@ const PAUSE: Duration = Duration::from_millis(200);
 ///
 /// # Errors
 /// When a server does not report its clock.
-pub async fn clocks(prepared: &Prepared) -> Result<Clocks, Blocked> {
+pub async fn clocks(prepared: &Prepared) -> Result<Clocks, Problem> {
     let read_side = async |side: Side| {
         let asked = read_in_time(&prepared.pools[side], CLOCK_PATIENCE).await;
-        asked.map(Some).map_err(|error| Blocked::from((Some(side), error)))
+        asked.map(Some).map_err(|error| Problem::from((Some(side), error)))
     };
     let (source, target) = tokio::join!(read_side(Side::Source), read_side(Side::Target));
     let servers = BySide { source: source?, target: target? };

@@ -1,67 +1,67 @@
-//! A change of one row with its guard, and the shape that the changes of one file share.
+//! A change of one row with its guard, and what the changes of one operation and table share.
 //!
-//! The images are the guard: `old` is what the row has to be, `new` what it is to become. To undo a
-//! change is to exchange them.
+//! The two images are the guard: a change is applied only to a row that is equal to `old`, and
+//! afterwards the row has to be equal to `new`. Exchanging them gives the undo.
 
 use serde::{Deserialize, Serialize};
 
-use super::quote::one_line;
+use super::quote::escape_name;
 use crate::schema::{ColumnName, Link, TableName};
 
 /// What is done to a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Act {
-    /// A row that is missing is put in.
+pub enum Operation {
+    /// A missing row is inserted.
     Insert,
     /// Columns of a row are set.
     Update,
-    /// A row that is too many is taken out.
+    /// A surplus row is deleted.
     Delete,
 }
 
-impl Act {
-    /// The word in flags, file names and records.
+impl Operation {
+    /// Returns the word in flags, file names and records.
     pub fn name(self) -> &'static str {
         match self {
-            Act::Insert => "insert",
-            Act::Update => "update",
-            Act::Delete => "delete",
+            Operation::Insert => "insert",
+            Operation::Update => "update",
+            Operation::Delete => "delete",
         }
     }
 
-    /// What takes it back.
+    /// Returns the operation that undoes it.
     #[must_use]
-    pub fn inverse(self) -> Act {
+    pub fn inverse(self) -> Operation {
         match self {
-            Act::Insert => Act::Delete,
-            Act::Update => Act::Update,
-            Act::Delete => Act::Insert,
+            Operation::Insert => Operation::Delete,
+            Operation::Update => Operation::Update,
+            Operation::Delete => Operation::Insert,
         }
     }
 }
 
-/// The values of a row, in the order of the shape's columns; none is NULL.
+/// The values of a row as texts, in the order of [`ChangeShape::columns`]; `None` is NULL.
 pub type Image = Vec<Option<String>>;
 
-/// One change.
+/// A change of one row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Change {
-    /// What the row is; nothing if there is to be none.
+pub struct RowChange {
+    /// The row before the change; `None` for an insert.
     pub old: Option<Image>,
-    /// What it becomes; nothing if it goes.
+    /// The row after the change; `None` for a delete.
     pub new: Option<Image>,
 }
 
-impl Change {
-    /// What takes it back.
+impl RowChange {
+    /// Returns the change that undoes it.
     #[must_use]
-    pub fn inverse(self) -> Change {
-        Change { old: self.new, new: self.old }
+    pub fn inverse(self) -> RowChange {
+        RowChange { old: self.new, new: self.old }
     }
 
-    /// The image that holds the row's key.
-    pub fn keyed(&self) -> Option<&Image> {
+    /// Returns the image that holds the row's key.
+    pub fn key_image(&self) -> Option<&Image> {
         self.old.as_ref().or(self.new.as_ref())
     }
 }
@@ -75,111 +75,116 @@ pub struct ImageColumn {
     pub type_name: String,
     /// Whether `pg_catalog` has an equality and an order for it.
     pub ordered: bool,
-    /// Whether values of different bytes may be equal in it while compare tells them apart.
+    /// Whether the column's equality may hold for two values that differ in a comparison.
     #[serde(default)]
     pub coarse: bool,
-    /// Whether reports show hashes of its values; a script cannot.
+    /// Whether reports show hashes of its values. A script holds the values.
     pub redacted: bool,
 }
 
-/// What stands in a column of a unique index while its value changes hands.
+/// A placeholder value: what a column of a unique index holds while its value moves to another row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Standin {
-    /// NULL, which is like no other.
+pub enum Placeholder {
+    /// NULL, which is not equal to any other value.
     Null,
-    /// Numbers behind the highest that is not beyond this one, which leaves room behind it.
+    /// Numbers above the highest existing one up to this limit, which leaves space above it.
     Number(String),
-    /// Days behind the last.
+    /// Days after the last one.
     Day,
-    /// Times, a day apart, behind the last.
+    /// Times after the last one, a day apart.
     Time,
-    /// Texts that no other row has, of at most so many characters.
+    /// Texts that no other row has, of at most this many characters.
     Text(Option<i32>),
     /// Random UUIDs.
     Uuid,
 }
 
-/// A unique index whose values rows of one batch may hand to each other: a row that gives one up does
-/// so before another takes it.
+/// A unique index whose values move between rows of one batch. A row gives its value up, by taking a
+/// placeholder, before another row takes the value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exchange {
-    /// The index's columns among those of the images; none if the index has expressions, and nobody
-    /// but the server knows its values.
+    /// The index's columns, by their positions in the images; empty if the index has expressions,
+    /// because then only the server can compute its values.
     pub index: Vec<usize>,
-    /// The column whose value is given up, and what stands there meanwhile.
+    /// The column that takes the placeholder.
     pub column: usize,
-    /// That.
-    pub standin: Standin,
-    /// The index's columns that updates set: whoever changes one of them frees its value.
+    /// The placeholder.
+    #[serde(rename = "standin")]
+    pub placeholder: Placeholder,
+    /// The index's columns that updates set: an update of one of them gives its value up.
     pub moved: Vec<usize>,
 }
 
-/// What the changes of one kind and one table have in common.
+/// What the changes of one operation and one table have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shape {
-    /// What is done.
-    pub act: Act,
-    /// To which table.
+pub struct ChangeShape {
+    /// The operation.
+    #[serde(rename = "act")]
+    pub operation: Operation,
+    /// The table that is written.
     pub table: TableName,
     /// The columns of the images.
     pub columns: Vec<ImageColumn>,
-    /// Which of them make the key.
+    /// The columns of the key, by position.
     pub key: Vec<usize>,
-    /// Which of them an update sets.
+    /// The columns that an update sets, by position.
     pub set: Vec<usize>,
-    /// Whether unique indexes keep two writers of one key apart at every moment: otherwise nobody
-    /// else may insert meanwhile.
+    /// Whether a unique index prevents two rows with one key at every moment. Otherwise the table is
+    /// locked against other inserts.
     pub proven: bool,
-    /// Sequences that must not fall behind, each with the column that it fills.
+    /// Sequences that must not stay behind the inserted values, each with the column that it fills.
     pub sequences: Vec<(usize, String)>,
-    /// Unique indexes whose values change hands.
+    /// Unique indexes whose values move between rows.
     pub exchanges: Vec<Exchange>,
-    /// The tables that it refers to.
+    /// The foreign keys of the table.
     pub parents: Vec<Link>,
-    /// The tables that refer to it.
+    /// The foreign keys that refer to the table.
     pub referrers: Vec<Link>,
-    /// The tables that could be reached through these, each with those that refer to it in turn.
+    /// Tables that `ON DELETE` and `ON UPDATE` can reach through the referrers, each with the foreign
+    /// keys that refer to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub beyond: Vec<(TableName, Vec<Link>)>,
-    /// Whether a DELETE or UPDATE may reach them.
+    /// Whether a DELETE or UPDATE may reach these tables (`--allow-cascade`).
     pub cascade: bool,
 }
 
-impl Shape {
-    /// The shape of what takes the changes back.
+impl ChangeShape {
+    /// Returns the shape of the changes that undo these. Sequences stay where they are, since their
+    /// numbers may be in use.
     #[must_use]
-    pub fn inverse(&self) -> Shape {
-        // A sequence that has moved on stays there: its numbers may be in use.
-        Shape { act: self.act.inverse(), sequences: Vec::new(), ..self.clone() }
+    pub fn inverse(&self) -> ChangeShape {
+        let operation = self.operation.inverse();
+        ChangeShape { operation, sequences: Vec::new(), ..self.clone() }
     }
 
-    /// Where a column stands among those of the images.
+    /// Returns a column's position in the images.
     pub fn place(&self, name: &ColumnName) -> Option<usize> {
         self.columns.iter().position(|column| column.name == *name)
     }
 
-    /// The places of a foreign key's columns that an update sets.
+    /// Returns the positions of a foreign key's columns that an update sets.
     pub fn moved(&self, link: &Link) -> Vec<usize> {
         let places = link.columns.iter().filter_map(|(own, _)| self.place(own));
         places.filter(|place| self.set.contains(place)).collect()
     }
 
-    /// What becomes of rows that refer to those that change, where the server does more than refuse.
+    /// Returns what the server does to rows that refer to the changed ones (`CASCADE`, `SET NULL`,
+    /// `SET DEFAULT`); `None` if it only refuses or the foreign key is not affected.
     pub fn action<'l>(&self, link: &'l Link) -> Option<&'l str> {
-        match self.act {
-            Act::Insert => None,
-            Act::Update if link.generated || !self.moved(link).is_empty() => {
+        match self.operation {
+            Operation::Insert => None,
+            Operation::Update if link.generated || !self.moved(link).is_empty() => {
                 link.on_update.as_deref()
             }
-            Act::Update => None,
-            Act::Delete => link.on_delete.as_deref(),
+            Operation::Update => None,
+            Operation::Delete => link.on_delete.as_deref(),
         }
     }
 
-    /// Whether a change is what this shape says.
-    pub fn fits(&self, change: &Change) -> bool {
-        let (old, new) = (self.act != Act::Insert, self.act != Act::Delete);
+    /// Returns whether a change has the images that this shape requires.
+    pub fn fits(&self, change: &RowChange) -> bool {
+        let (old, new) = (self.operation != Operation::Insert, self.operation != Operation::Delete);
         let width = |image: &Option<Image>, wanted: bool| match image {
             Some(image) => wanted && image.len() == self.columns.len(),
             None => !wanted,
@@ -187,18 +192,18 @@ impl Shape {
         width(&change.old, old) && width(&change.new, new)
     }
 
-    /// The table's name where people read it.
+    /// Returns the table's name as texts for people show it.
     pub fn table_name(&self) -> String {
-        format!("{}.{}", one_line(&self.table.schema.0), one_line(&self.table.name))
+        format!("{}.{}", escape_name(&self.table.schema.0), escape_name(&self.table.name))
     }
 }
 
-/// How every batch of a repair is run.
+/// How every batch of a repair is applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Manner {
-    /// Whether triggers fire, those that watch foreign keys among them.
+pub struct ApplyMode {
+    /// Whether triggers fire, including those that check foreign keys.
     pub triggers: bool,
-    /// Whether rows wait in temporary tables; otherwise in settings of the transaction, which needs
-    /// no privilege.
+    /// Whether rows are staged in temporary tables. Otherwise they are staged in settings of the
+    /// transaction, which needs no privilege.
     pub temporary: bool,
 }

@@ -1,11 +1,12 @@
-//! How a table tells the values of a key's column apart: by an equality that may take two values for one
-//! which compare tells apart, since it goes by bytes.
+//! Whether the equality of a column's type tells the same values apart as a comparison does.
 //!
-//! Numbers are none of these: 1.0 and 1.00, 0 and -0 are one to compare, too.
+//! A comparison distinguishes values by their bytes. The equality of some types does not: it holds
+//! for 'a' and 'A' under a collation that is not deterministic, and for one day and 24 hours. Numbers
+//! are no such types, because 1.0 and 1.00, and 0 and -0, are equal in a comparison, too.
 
 use crate::schema::{Builtin, PgType, StoredColumn};
 
-/// Whether `pg_catalog` has an equality and an order for a type that tell its values apart.
+/// Returns whether `pg_catalog` has an equality and an order for a type.
 pub fn ordered(pg_type: &PgType) -> bool {
     match pg_type.base() {
         PgType::Builtin(builtin) => !matches!(builtin, Builtin::Json | Builtin::Xid | Builtin::Cid),
@@ -14,8 +15,7 @@ pub fn ordered(pg_type: &PgType) -> bool {
     }
 }
 
-/// Whether values of different bytes may be equal in a column while compare tells them apart: 'a' and
-/// 'A' of a collation that is not deterministic, a day and 24 hours.
+/// Returns whether the column's equality may hold for two values that differ in a comparison.
 pub fn coarse(column: &StoredColumn) -> bool {
     match column.pg_type.base() {
         PgType::Builtin(builtin) => match builtin {

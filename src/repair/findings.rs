@@ -1,86 +1,87 @@
-//! What an earlier run found: which rows somebody wants repaired.
+//! The findings of an earlier run, as input of a repair.
 //!
-//! Only names, keys and ranges are taken from it, every value is read again; so findings without
-//! values, or with redacted ones, serve as well. What the run did not see is kept in mind, since no
-//! repair can reach it: it stands in the manifest and in the head of each script.
+//! Only names, keys and ranges are used. Every value is read again, so findings without values, or
+//! with redacted ones, are sufficient. What the run did not compare cannot be repaired: the manifest
+//! and the header of each script list it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::change::Act;
+use super::change::Operation;
 use crate::event::Event;
 use crate::finding::{Disposition, DivergenceKind, Finding, FindingPlace, NamedValues};
 use crate::schema::Side;
 
-/// Where rows are wanted.
+/// The rows of a finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum WantedPlace {
-    /// One key.
+pub enum RepairPlace {
+    /// The row with this key.
     Key(NamedValues<String>),
-    /// All keys after one and through another; nothing is an open end.
+    /// The rows after the first key, up to and including the second; `None` is an open end.
     Range(Option<NamedValues<String>>, Option<NamedValues<String>>),
 }
 
-/// A finding to be repaired.
+/// A finding that is to be repaired.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
-    /// What was found.
+pub struct RepairItem {
+    /// The kind of difference.
     pub kind: DivergenceKind,
-    /// Where.
-    pub place: WantedPlace,
-    /// The group that the finding speaks of, where there are groups.
+    /// The rows.
+    pub place: RepairPlace,
+    /// The group of the rows, if the mapping has groups.
     pub group: Option<Option<String>>,
-    /// Whether a range holds rows that other findings speak of.
+    /// Whether the range also holds rows of other findings.
     pub partial: bool,
-    /// How many rows were found there.
+    /// The number of rows that differed.
     pub rows: u64,
 }
 
-/// An earlier run's findings, as far as they matter to a repair.
+/// The findings of an earlier run that a repair uses.
 #[derive(Debug, Default)]
-pub struct Findings {
-    /// The run.
+pub struct RepairFindings {
+    /// The run's id.
     pub run: String,
-    /// What is wanted, by mapping.
-    pub wanted: BTreeMap<String, Vec<Wanted>>,
-    /// Rows that are not repaired, by mapping and reason.
+    /// The findings to repair, by mapping.
+    pub wanted: BTreeMap<String, Vec<RepairItem>>,
+    /// The number of rows that are not repaired, by mapping and reason.
     pub left_out: BTreeMap<(String, &'static str), u64>,
-    /// What the run did not see, by mapping.
+    /// Mappings that the run did not compare completely, with the reason.
     unseen: Vec<(String, String)>,
     compared: BTreeSet<String>,
 }
 
-impl Wanted {
-    /// What repairs it while a side is right; nothing where no act does.
-    pub fn act(&self, authority: Side) -> Option<Act> {
+impl RepairItem {
+    /// Returns the operation that repairs it if `authority` is the source of truth; `None` if no
+    /// operation does.
+    pub fn operation(&self, authority: Side) -> Option<Operation> {
         match self.kind {
-            DivergenceKind::Mismatch => Some(Act::Update),
-            kind if kind == DivergenceKind::only_in(authority) => Some(Act::Insert),
-            DivergenceKind::OnlyInSource | DivergenceKind::OnlyInTarget => Some(Act::Delete),
+            DivergenceKind::Mismatch => Some(Operation::Update),
+            kind if kind == DivergenceKind::only_in(authority) => Some(Operation::Insert),
+            DivergenceKind::OnlyInSource | DivergenceKind::OnlyInTarget => Some(Operation::Delete),
             DivergenceKind::DuplicateKey | DivergenceKind::NullKey => None,
         }
     }
 }
 
-impl Findings {
-    /// Whether rows are wanted of which only the range is known.
+impl RepairFindings {
+    /// Returns whether the keys of some rows are not known, only their range.
     pub fn has_ranges(&self) -> bool {
         let mut wanted = self.wanted.values().flatten();
-        wanted.any(|wanted| matches!(wanted.place, WantedPlace::Range(..)))
+        wanted.any(|wanted| matches!(wanted.place, RepairPlace::Range(..)))
     }
 
-    /// Takes in what a run tells.
-    pub fn hear(&mut self, event: Event) {
+    /// Adds an event of the run.
+    pub fn add_event(&mut self, event: Event) {
         match event {
             Event::RunStarted(run) => self.run = run.run,
-            Event::Finding { finding, .. } => self.finding(finding),
+            Event::Finding { finding, .. } => self.add_finding(finding),
             Event::MappingFinished { record, .. } => {
                 let unseen = match record.reason {
                     Some(reason) => Some(format!("it is not complete: {reason}")),
                     None if !record.complete => Some("it is not complete".to_owned()),
-                    // A sample, or a second look at what an earlier run found.
+                    // The run took a sample, or checked the findings of a run before it.
                     None if record.coverage < 1.0 => {
                         let share = (record.coverage * 1e4).floor() / 1e2;
-                        Some(format!("the run looked at {share}% of its rows"))
+                        Some(format!("the run compared {share}% of its rows"))
                     }
                     None => None,
                 };
@@ -91,20 +92,21 @@ impl Findings {
         }
     }
 
-    /// What the run did not see of these mappings, a line each.
+    /// Returns those of the given mappings that the run did not compare completely, each with the
+    /// reason.
     pub fn unseen<'m>(&self, mappings: impl Iterator<Item = &'m str>) -> Vec<(String, String)> {
         let mut lines = Vec::new();
         for mapping in mappings {
             let known = self.unseen.iter().filter(|(name, _)| name == mapping);
             lines.extend(known.cloned());
             if !self.compared.contains(mapping) {
-                lines.push((mapping.to_owned(), "the run did not look at it".to_owned()));
+                lines.push((mapping.to_owned(), "the run did not compare it".to_owned()));
             }
         }
         lines
     }
 
-    fn finding(&mut self, finding: Finding) {
+    fn add_finding(&mut self, finding: Finding) {
         let mut leave = |why| {
             let rows = finding.rows();
             *self.left_out.entry((finding.mapping.clone(), why)).or_default() += rows;
@@ -118,11 +120,11 @@ impl Findings {
         let place = match finding.place {
             FindingPlace::Duplicate(..) => return leave("of a key that several rows have"),
             FindingPlace::NullKey(..) => return leave("with a NULL in the key"),
-            FindingPlace::Key(key) => WantedPlace::Key(key),
-            FindingPlace::Range(range, _) => WantedPlace::Range(range.after, range.through),
+            FindingPlace::Key(key) => RepairPlace::Key(key),
+            FindingPlace::Range(range, _) => RepairPlace::Range(range.after, range.through),
         };
         let Finding { mapping, kind, group, range_rows, .. } = finding;
-        let wanted = Wanted { kind, place, group, partial: range_rows.is_some(), rows };
+        let wanted = RepairItem { kind, place, group, partial: range_rows.is_some(), rows };
         self.wanted.entry(mapping).or_default().push(wanted);
     }
 }
@@ -140,20 +142,20 @@ mod tests {
     }
 
     #[test]
-    fn keys_and_ranges_are_wanted_and_what_is_not_confirmed_is_not() {
-        let mut findings = Findings::default();
-        findings.hear(finding(r#""disposition":"confirmed","key":{"id":"4"}"#));
-        findings.hear(finding(r#""disposition":"accepted","key":{"id":"5"}"#));
-        findings.hear(finding(r#""disposition":"unsettled","key":{"id":"6"}"#));
-        findings.hear(finding(r#""disposition":"confirmed","side":"source","rows":3"#));
-        findings.hear(finding(
+    fn only_confirmed_findings_are_repaired() {
+        let mut findings = RepairFindings::default();
+        findings.add_event(finding(r#""disposition":"confirmed","key":{"id":"4"}"#));
+        findings.add_event(finding(r#""disposition":"accepted","key":{"id":"5"}"#));
+        findings.add_event(finding(r#""disposition":"unsettled","key":{"id":"6"}"#));
+        findings.add_event(finding(r#""disposition":"confirmed","side":"source","rows":3"#));
+        findings.add_event(finding(
             r#""disposition":"confirmed","range":{"after":null,"through":{"id":"9"}},"rows":7,"range_rows":9,"group":null"#,
         ));
         let key = |text: &str| NamedValues(vec![("id".to_owned(), text.to_owned())]);
         let wanted = &findings.wanted["m"];
         assert_eq!(wanted.len(), 2);
-        assert_eq!(wanted[0].place, WantedPlace::Key(key("4")));
-        assert_eq!(wanted[1].place, WantedPlace::Range(None, Some(key("9"))));
+        assert_eq!(wanted[0].place, RepairPlace::Key(key("4")));
+        assert_eq!(wanted[1].place, RepairPlace::Range(None, Some(key("9"))));
         assert_eq!((wanted[1].partial, &wanted[1].group), (true, &Some(None)));
         assert_eq!(wanted[1].rows, 7);
         let left: Vec<_> = findings.left_out.iter().map(|((_, why), rows)| (*why, *rows)).collect();
@@ -164,25 +166,26 @@ mod tests {
     }
 
     #[test]
-    fn what_the_run_did_not_see_is_kept_in_mind() {
-        let mut findings = Findings::default();
-        let told = |name: &str, complete: bool, coverage: f64, reason: Option<&str>| {
+    fn mappings_that_are_not_complete_have_a_reason() {
+        let mut findings = RepairFindings::default();
+        let finished = |name: &str, complete: bool, coverage: f64, reason: Option<&str>| {
             let mut record = MappingRecord::new(name, "digest");
             (record.complete, record.coverage) = (complete, coverage);
             record.reason = reason.map(str::to_owned);
             Event::MappingFinished { mapping: 0, record: Box::new(record) }
         };
-        findings.hear(told("m", false, 1.0, Some("too many")));
-        findings.hear(told("part", true, 0.0125, None));
-        findings.hear(told("whole", true, 1.0, None));
+        findings.add_event(finished("m", false, 1.0, Some("too many")));
+        findings.add_event(finished("part", true, 0.0125, None));
+        findings.add_event(finished("whole", true, 1.0, None));
         let unseen = findings.unseen(["m", "whole", "part", "other"].into_iter());
-        let told: Vec<_> = unseen.iter().map(|(name, why)| (name.as_str(), why.as_str())).collect();
+        let reasons: Vec<_> =
+            unseen.iter().map(|(name, why)| (name.as_str(), why.as_str())).collect();
         assert_eq!(
-            told,
+            reasons,
             [
                 ("m", "it is not complete: too many"),
-                ("part", "the run looked at 1.25% of its rows"),
-                ("other", "the run did not look at it")
+                ("part", "the run compared 1.25% of its rows"),
+                ("other", "the run did not compare it")
             ]
         );
     }

@@ -1,47 +1,47 @@
-//! The manifest: what a folder of scripts was made of, for which table, until when, and the seal of
-//! every file; and its own, over all of that as it is written.
+//! The manifest: what a folder of scripts was made from, for which tables, until when it may be
+//! applied, and the checksum of each file and of the manifest itself.
 //!
-//! Seals tell of slips: an edit, a copy that was cut off. There is no secret in them, so they do not stop
-//! whoever edits and makes new ones.
+//! Checksums detect accidents: an edit, an incomplete copy. They contain no secret, so they do not
+//! stop somebody who edits a file and computes new ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::change::{Act, Manner};
+use super::change::{ApplyMode, Operation};
 use crate::row::Sealer;
 use crate::schema::{Instance, TableName};
 use crate::spec::escape_json;
 
-/// The database that is written.
+/// The database that a repair writes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct WrittenDatabase {
     /// `source` or `target`.
     pub side: String,
     /// The database's name.
     pub database: String,
-    /// Which cluster it is, where the role may ask.
+    /// The cluster's identifier, if the role may read it.
     pub system_identifier: Option<String>,
-    /// Which run of the server it was, for a file copy of it to be told from it.
+    /// The start of the server, and the end of its WAL: a file copy of the cluster differs in them.
     pub instance: Instance,
 }
 
-/// A table as it was when the script was made.
+/// A table as it was when the repair was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableIdentity {
     /// Its name.
     pub table: TableName,
     /// Its OID.
     pub oid: u32,
-    /// Its columns, foreign keys to and from it, unique indexes, triggers and rules, each with a digest of
-    /// how it is defined: what the guards of its scripts rest on.
+    /// Its columns, foreign keys to and from it, unique indexes, triggers and rules, each with a hash
+    /// of its definition. The guards of the scripts depend on them.
     pub definition: BTreeMap<String, String>,
 }
 
 impl TableIdentity {
-    /// What of a table is not as it was, by name; nothing if it is the same.
-    pub fn changed(&self, now: &TableIdentity) -> Option<String> {
+    /// Returns the names of what has changed in the table; `None` if nothing has.
+    pub fn list_changes(&self, now: &TableIdentity) -> Option<String> {
         if self.oid != now.oid {
             return Some("it is another table".to_owned());
         }
@@ -53,66 +53,66 @@ impl TableIdentity {
     }
 }
 
-/// A file and the blake3 of its bytes, as `b3sum` tells it.
+/// A file and the BLAKE3 hash of its bytes, as `b3sum` prints it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileSeal {
+pub struct FileChecksum {
     /// Its name within the folder.
     pub file: String,
-    /// Its seal.
+    /// The hash.
     pub blake3: String,
 }
 
 /// What a script does to one table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stage {
+pub struct RepairStage {
     /// The mapping.
     pub mapping: String,
-    /// What it does.
-    pub kind: Act,
-    /// To how many rows.
+    /// The operation.
+    pub kind: Operation,
+    /// The number of rows.
     pub rows: u64,
     /// The table that is written.
     pub table: TableIdentity,
-    /// Rows that will differ all the same, by pair: its column is computed by the server, otherwise than
-    /// the other side has it.
+    /// The number of rows that still differ afterwards, by pair: the server computes the pair's column
+    /// and the result differs from the other side.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub differ: BTreeMap<String, u64>,
 }
 
-/// One script with its undo and its machine form.
+/// A part of a repair: one script, its undo, and the same changes in machine-readable form.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Part {
-    /// What it does: one thing, unless tables refer to each other in a circle.
-    pub stages: Vec<Stage>,
-    /// To how many rows in all.
+pub struct RepairPart {
+    /// One stage, or several if tables refer to each other in a cycle.
+    pub stages: Vec<RepairStage>,
+    /// The number of rows of all stages.
     pub rows: u64,
-    /// Rows of a batch, which is one transaction; rows that need each other may be more.
+    /// The number of rows of the largest batch. A batch is one transaction.
     pub batch: usize,
-    /// For psql.
-    pub script: FileSeal,
-    /// What takes it back, for psql.
-    pub undo: FileSeal,
-    /// For `apply`.
-    pub changes: FileSeal,
+    /// The script for psql.
+    pub script: FileChecksum,
+    /// The undo script for psql.
+    pub undo: FileChecksum,
+    /// The changes for `apply`.
+    pub changes: FileChecksum,
 }
 
-/// Findings that led to no change, by reason.
+/// Rows with findings that the repair leaves out, by reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Described {
+pub struct Exclusion {
     /// The mapping.
     pub mapping: String,
-    /// Why.
+    /// The reason.
     pub reason: String,
-    /// How many rows.
+    /// The number of rows.
     pub rows: u64,
 }
 
-/// A mapping of which the run did not see everything.
+/// A mapping that the run did not compare completely.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Unseen {
+pub struct IncompleteMapping {
     /// The mapping.
     pub mapping: String,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
@@ -121,88 +121,94 @@ pub struct Unseen {
 pub struct Manifest {
     /// The format's version.
     pub version: u32,
-    /// The program that made it.
+    /// The program that made the repair, with its version.
     pub tool: String,
-    /// The spec.
+    /// The spec's name.
     pub spec: String,
-    /// The blake3 of the spec's file.
+    /// The BLAKE3 hash of the spec's file.
     pub spec_hash: String,
-    /// Spec and parameters together.
+    /// The spec's name with its parameters.
     pub scope: String,
-    /// The run whose findings it repairs.
+    /// The run whose findings are repaired.
     pub run: String,
-    /// The side declared right.
+    /// The side that is the source of truth.
     pub authority: String,
-    /// What is written.
-    pub place: Place,
-    /// How.
-    pub manner: Manner,
-    /// When it was made, in UTC.
+    /// The database that is written.
+    #[serde(rename = "place")]
+    pub written: WrittenDatabase,
+    /// How batches are applied.
+    #[serde(rename = "manner")]
+    pub mode: ApplyMode,
+    /// When the repair was made, in UTC.
     pub created_at: String,
     /// Until when it may be applied, in UTC.
     pub expires_at: String,
     /// The scripts, in the order in which they run.
-    pub parts: Vec<Part>,
+    pub parts: Vec<RepairPart>,
     /// What is not repaired.
-    pub left_out: Vec<Described>,
-    /// What the run did not see, and no script repairs: mapping and reason.
-    pub unseen: Vec<Unseen>,
-    /// The blake3 of all other fields, as they are written without blanks; made when it is written.
-    pub seal: String,
+    pub left_out: Vec<Exclusion>,
+    /// The mappings that the run did not compare completely.
+    pub unseen: Vec<IncompleteMapping>,
+    /// The BLAKE3 hash of all other fields, written without blanks. [`Manifest::write`] computes it.
+    #[serde(rename = "seal")]
+    pub checksum: String,
 }
 
-/// Why a text is no manifest.
+/// Why a text is not a valid manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoManifest {
-    /// It is none at all.
+pub enum ManifestError {
+    /// It has another form.
     Unreadable,
-    /// It has no seal: versions before this one made none.
+    /// It has no checksum: early versions wrote none.
     Unsealed,
-    /// Its seal is not that of its fields.
+    /// Its checksum does not match its fields.
     Broken,
 }
 
-/// The seal of a manifest's fields.
-fn seal(mut fields: Map<String, Value>) -> String {
-    let _ = fields.shift_remove("seal");
+/// Returns the checksum of a manifest's fields.
+fn checksum(mut fields: Map<String, Value>) -> String {
+    let _ = fields.shift_remove(CHECKSUM);
     let mut sealer = Sealer::default();
     sealer.update(Value::Object(fields).to_string().as_bytes());
     sealer.finish()
 }
 
+/// The JSON field of the manifest's own checksum.
+const CHECKSUM: &str = "seal";
+
 impl Manifest {
-    /// The only version there is.
+    /// The current version of the format.
     pub const VERSION: u32 = 1;
-    /// Its file's name.
+    /// The name of its file.
     pub const FILE: &'static str = "manifest.json";
 
-    /// Its text, sealed.
+    /// Returns its text, with the checksum.
     ///
     /// # Errors
-    /// None that anybody has seen; serde's, if a field cannot be written.
+    /// Returns serde's error if a field cannot be written, which is not known to happen.
     pub fn write(&self) -> Result<String, serde_json::Error> {
         let mut fields: Map<String, Value> = serde_json::from_value(serde_json::to_value(self)?)?;
-        fields.insert("seal".to_owned(), seal(fields.clone()).into());
+        fields.insert(CHECKSUM.to_owned(), checksum(fields.clone()).into());
         Ok(escape_json(&serde_json::to_string_pretty(&fields)?).into_owned())
     }
 
-    /// Reads a text. Fields that are none of ours are sealed as well.
+    /// Reads a text. The checksum covers unknown fields, too.
     ///
     /// # Errors
-    /// Why it is none that can be believed.
-    pub fn read(text: &str) -> Result<Manifest, NoManifest> {
+    /// Returns why the text is not a valid manifest.
+    pub fn read(text: &str) -> Result<Manifest, ManifestError> {
         let fields: Map<String, Value> =
-            serde_json::from_str(text).map_err(|_| NoManifest::Unreadable)?;
-        match fields.get("seal") {
-            None => return Err(NoManifest::Unsealed),
-            Some(found) if *found != seal(fields.clone()) => return Err(NoManifest::Broken),
+            serde_json::from_str(text).map_err(|_| ManifestError::Unreadable)?;
+        match fields.get(CHECKSUM) {
+            None => return Err(ManifestError::Unsealed),
+            Some(found) if *found != checksum(fields.clone()) => return Err(ManifestError::Broken),
             Some(_) => {}
         }
-        serde_json::from_value(Value::Object(fields)).map_err(|_| NoManifest::Unreadable)
+        serde_json::from_value(Value::Object(fields)).map_err(|_| ManifestError::Unreadable)
     }
 
-    /// Why a manifest is not one of this spec; nothing if it is.
-    pub fn stranger(&self, spec: &str, hash: &str, scope: &str) -> Option<String> {
+    /// Returns why the manifest does not belong to a spec; `None` if it does.
+    pub fn find_mismatch(&self, spec: &str, hash: &str, scope: &str) -> Option<String> {
         if self.version != Self::VERSION {
             return Some(format!(
                 "it is of version {}, which this program does not read",

@@ -1,10 +1,12 @@
-//! Values and names as a script may hold them.
+//! Values and names in the form in which a script may contain them.
 //!
-//! A value stands in a literal or in COPY's text form, never in a comment; a name stands in quotes, or
-//! %-escaped on one line where people read it.
+//! A value appears as a quoted literal or in COPY's text format, never in a comment. A name appears in
+//! double quotes, or %-escaped where people read it.
 
-/// A value as a literal, whatever `standard_conforming_strings` says.
-pub fn literal(text: &str) -> String {
+use crate::schema::TableName;
+
+/// Quotes a value as a literal that does not depend on `standard_conforming_strings`.
+pub(super) fn quote_literal(text: &str) -> String {
     let doubled = text.replace('\'', "''");
     if text.contains('\\') {
         format!("E'{}'", doubled.replace('\\', "\\\\"))
@@ -13,13 +15,13 @@ pub fn literal(text: &str) -> String {
     }
 }
 
-/// A value or NULL.
-pub(super) fn nullable(value: Option<&str>) -> String {
-    value.map_or_else(|| "NULL".to_owned(), literal)
+/// Quotes a value, or writes NULL.
+pub(super) fn quote_nullable(value: Option<&str>) -> String {
+    value.map_or_else(|| "NULL".to_owned(), quote_literal)
 }
 
-/// Adds a field of COPY's text form.
-pub(super) fn copy_field(line: &mut String, value: Option<&str>) {
+/// Appends a field in COPY's text format.
+pub(super) fn push_copy_field(line: &mut String, value: Option<&str>) {
     let Some(mut rest) = value else { return line.push_str("\\N") };
     let special = ['\\', '\n', '\r', '\t', '\u{8}', '\u{b}', '\u{c}'];
     while let Some((before, after)) = rest.split_once(special) {
@@ -38,8 +40,8 @@ pub(super) fn copy_field(line: &mut String, value: Option<&str>) {
     line.push_str(rest);
 }
 
-/// Texts as PostgreSQL writes an array of them.
-pub(super) fn array<'v>(values: impl Iterator<Item = Option<&'v str>>) -> String {
+/// Writes texts as an array in PostgreSQL's text format.
+pub(super) fn format_array<'v>(values: impl Iterator<Item = Option<&'v str>>) -> String {
     let elements = values.map(|value| match value {
         Some(text) => format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")),
         None => "NULL".to_owned(),
@@ -47,15 +49,20 @@ pub(super) fn array<'v>(values: impl Iterator<Item = Option<&'v str>>) -> String
     format!("{{{}}}", elements.collect::<Vec<_>>().join(","))
 }
 
-/// A name where people read it: one line without anything that a comment, psql or a shell would take
-/// for its own.
-pub fn one_line(text: &str) -> String {
+/// Escapes a name for people to read: one line without characters that have a meaning in a comment, in
+/// psql or in a shell.
+pub(super) fn escape_name(text: &str) -> String {
     escaped(text, "_-.")
 }
 
-/// A mapping's name as part of a file's.
-pub fn file_stem(name: &str) -> String {
-    // Names of files end at 255 bytes; what tells long ones apart is the number before them.
+/// Escapes a table's name for people to read.
+pub(super) fn escape_table(table: &TableName) -> String {
+    format!("{}.{}", escape_name(&table.schema.0), escape_name(&table.name))
+}
+
+/// Escapes a mapping's name as part of a file's name.
+pub fn escape_file_stem(name: &str) -> String {
+    // A file's name has at most 255 bytes. The number before the stem keeps shortened ones distinct.
     let stem = escaped(name, "_-");
     match stem.char_indices().nth(150).and_then(|(at, _)| stem.get(..at)) {
         Some(begins) => format!("{begins}~"),
@@ -75,8 +82,10 @@ fn escaped(text: &str, others: &str) -> String {
     escaped
 }
 
-/// A block of PL/pgSQL between dollar quotes that do not stand in it.
-pub(super) fn block(body: &str) -> String {
+/// Writes a DO block of PL/pgSQL between dollar quotes that the body does not contain. Line ends behind
+/// the body are dropped.
+pub(super) fn do_block(body: &str) -> String {
+    let body = body.trim_end_matches('\n');
     let tag = (0..).map(|n| if n == 0 { "$pgr$".to_owned() } else { format!("$pgr{n}$") });
     let tag = tag.into_iter().find(|tag| !body.contains(tag.as_str())).unwrap_or_default();
     format!("DO {tag}\n{body}\n{tag};\n")
@@ -141,7 +150,7 @@ mod tests {
             match c {
                 '\'' => assert_eq!(chars.next(), Some('\''), "it ends early: {literal}"),
                 '\\' => {
-                    // Without E the meaning of a backslash hangs on a setting.
+                    // Without E the meaning of a backslash depends on a setting.
                     assert!(escapes, "{literal}");
                     assert_eq!(chars.next(), Some('\\'));
                 }
@@ -178,43 +187,45 @@ mod tests {
 
     fn copied(value: Option<&str>) -> String {
         let mut line = String::new();
-        copy_field(&mut line, value);
+        push_copy_field(&mut line, value);
         line
     }
 
     #[test]
-    fn an_array_keeps_its_elements_apart() {
+    fn an_array_has_distinct_elements() {
         let values = [Some("a"), None, Some("NULL"), Some(""), Some("a\"b\\c{,}")];
-        assert_eq!(array(values.into_iter()), r#"{"a",NULL,"NULL","","a\"b\\c{,}"}"#);
-        assert_eq!(array(std::iter::empty()), "{}");
+        assert_eq!(format_array(values.into_iter()), r#"{"a",NULL,"NULL","","a\"b\\c{,}"}"#);
+        assert_eq!(format_array(std::iter::empty()), "{}");
     }
 
     #[test]
-    fn hostile_values_come_back() {
+    fn hostile_values_are_read_back_unchanged() {
         for value in HOSTILE {
-            assert_eq!(read(&literal(value)), value);
+            assert_eq!(read(&quote_literal(value)), value);
             assert_eq!(uncopied(&copied(Some(value))).as_deref(), Some(value));
-            assert!(one_line(value).is_ascii() && !one_line(value).contains(char::is_whitespace));
+            assert!(
+                escape_name(value).is_ascii() && !escape_name(value).contains(char::is_whitespace)
+            );
         }
-        assert_eq!((nullable(None), copied(None)), ("NULL".into(), "\\N".into()));
+        assert_eq!((quote_nullable(None), copied(None)), ("NULL".into(), "\\N".into()));
     }
 
     #[test]
-    fn a_block_cannot_be_left() {
+    fn the_dollar_quotes_of_a_block_are_not_in_its_body() {
         let body = "x $pgr$ y $pgr1$ z";
-        assert_eq!(block(body), format!("DO $pgr2$\n{body}\n$pgr2$;\n"));
+        assert_eq!(do_block(body), format!("DO $pgr2$\n{body}\n$pgr2$;\n"));
     }
 
     #[test]
-    fn a_file_is_named_within_its_folder() {
-        assert_eq!(file_stem("../a b/ü"), "%2E%2E%2Fa%20b%2F%C3%BC");
-        assert!(file_stem(&"/".repeat(200)).len() < 160);
+    fn the_name_of_a_file_cannot_leave_its_folder() {
+        assert_eq!(escape_file_stem("../a b/ü"), "%2E%2E%2Fa%20b%2F%C3%BC");
+        assert!(escape_file_stem(&"/".repeat(200)).len() < 160);
     }
 
     proptest! {
         #[test]
-        fn every_value_comes_back(value in "\\PC*[\\\\'\n\r\t\u{8}\u{b}\u{c}$:.N]*\\PC*") {
-            prop_assert_eq!(read(&literal(&value)), value.clone());
+        fn every_value_is_read_back_unchanged(value in "\\PC*[\\\\'\n\r\t\u{8}\u{b}\u{c}$:.N]*\\PC*") {
+            prop_assert_eq!(read(&quote_literal(&value)), value.clone());
             prop_assert_eq!(uncopied(&copied(Some(&value))), Some(value));
         }
     }

@@ -1,65 +1,65 @@
-//! The script for psql: a head that tells a reader everything, then batch by batch the rows and the
-//! statements, and a last line that says what was applied.
+//! The script for psql: a header for the reader, then for each batch its rows and statements, and a last
+//! line that says what was applied.
 //!
-//! Few rows stand in INSERT statements of one line each, key and columns in plain sight; more come by
-//! COPY. `ON_ERROR_STOP` comes first and the temporary table before its rows: a COPY that could not
-//! start would make psql read the rows as commands.
+//! Few rows are written as one INSERT each, which is easy to read; more rows are written as COPY.
+//! `ON_ERROR_STOP` comes first and a temporary table comes before its rows: if a COPY could not start,
+//! psql would read the rows as commands.
 
-use super::change::{Act, Change, Manner, Shape};
-use super::manifest::Place;
-use super::quote::one_line;
-use super::reaches::reaches;
-use super::rows::fields;
-use super::statements::Batch;
+use super::batch::Batch;
+use super::cascade::find_cascades;
+use super::change::{ApplyMode, ChangeShape, Operation, RowChange};
+use super::manifest::WrittenDatabase;
+use super::quote::escape_name;
+use super::staged_rows::fields;
 
-/// Rows of a batch, unless somebody says otherwise.
+/// The default number of rows of a batch.
 pub const BATCH_ROWS: usize = 10_000;
-/// Up to so many rows of a file are written as plain statements.
+/// The highest number of rows of a file that are written as INSERT statements.
 pub const PLAIN_ROWS: u64 = 20;
 
-/// What the head of a script tells.
+/// The content of a script's header.
 #[derive(Clone, Debug)]
-pub struct Head<'h> {
+pub struct ScriptHeader<'h> {
     /// The script's own file name.
     pub file: &'h str,
-    /// The file name of what takes it back.
+    /// The file name of the script that undoes it.
     pub counterpart: &'h str,
-    /// Whether this is the undo.
+    /// Whether this is the undo script.
     pub undo: bool,
-    /// The spec.
+    /// The spec's name.
     pub spec: &'h str,
     /// The run whose findings it repairs.
     pub run: &'h str,
-    /// The side declared right.
+    /// The side that is the source of truth.
     pub authority: &'h str,
-    /// What is written.
-    pub place: &'h Place,
-    /// How.
-    pub manner: Manner,
+    /// The database that is written.
+    pub written: &'h WrittenDatabase,
+    /// How it is applied.
+    pub mode: ApplyMode,
     /// When it was made.
     pub created: &'h str,
-    /// Until when it is valid; an undo has no end.
+    /// Until when it is valid; `None` for an undo script.
     pub expires: Option<&'h str>,
-    /// What the run did not see of the mappings.
+    /// Why the run did not compare the mappings completely.
     pub unseen: Vec<&'h str>,
-    /// Pairs in which rows will differ all the same, and how many.
+    /// Pairs in which rows still differ afterwards, with the number of rows.
     pub differ: Vec<(&'h str, u64)>,
-    /// Each stage: its mapping, its shape, how many rows.
-    pub stages: Vec<(&'h str, &'h Shape, u64)>,
-    /// How many batches.
+    /// The stages: mapping, shape, number of rows.
+    pub stages: Vec<(&'h str, &'h ChangeShape, u64)>,
+    /// The number of batches.
     pub batches: usize,
-    /// Rows of the largest.
+    /// The number of rows of the largest batch.
     pub batch: usize,
 }
 
-/// Writes the head.
-pub fn head(head: &Head<'_>) -> String {
-    let Head { file, counterpart, undo, spec, run, authority, place, .. } = head;
-    let what = head.stages.iter().map(|(_, shape, rows)| {
-        let verb = match shape.act {
-            Act::Insert => "INSERT into",
-            Act::Update => "UPDATE of",
-            Act::Delete => "DELETE from",
+/// Writes the header.
+pub fn write_header(header: &ScriptHeader<'_>) -> String {
+    let ScriptHeader { file, counterpart, undo, spec, run, authority, written, .. } = header;
+    let what = header.stages.iter().map(|(_, shape, rows)| {
+        let verb = match shape.operation {
+            Operation::Insert => "INSERT into",
+            Operation::Update => "UPDATE of",
+            Operation::Delete => "DELETE from",
         };
         format!("{verb} {}, {}", shape.table_name(), counted(*rows))
     });
@@ -67,41 +67,55 @@ pub fn head(head: &Head<'_>) -> String {
     let mut lines = vec![
         format!("pgreconcile {}: {what}", env!("CARGO_PKG_VERSION")),
         String::new(),
-        format!("database   {} (the {} of spec {spec})", one_line(&place.database), place.side),
+        format!(
+            "database   {} (the {} of spec {spec})",
+            escape_name(&written.database),
+            written.side
+        ),
     ];
-    if let Some(cluster) = &place.system_identifier {
-        lines.push(format!("cluster    {} (a file copy of it has the same)", one_line(cluster)));
+    if let Some(cluster) = &written.system_identifier {
+        lines.push(format!("cluster    {} (a file copy of it has the same)", escape_name(cluster)));
     }
-    let mut mappings: Vec<String> = head.stages.iter().map(|(name, ..)| one_line(name)).collect();
+    let mut mappings: Vec<String> =
+        header.stages.iter().map(|(name, ..)| escape_name(name)).collect();
     mappings.dedup();
     lines.push(format!("mapping    {}", mappings.join(", ")));
-    // The id may come from a file that anybody wrote.
-    lines.push(format!("made of    run {}, the {authority} being right", one_line(run)));
-    lines.extend(head.unseen.iter().map(|why| format!("not whole  {}", in_comment(why))));
-    lines.extend(head.differ.iter().map(|(pair, rows)| {
-        let pair = one_line(pair);
-        format!("differs    {} still in {pair}, which the {} computes", counted(*rows), place.side)
+    // The id may come from a file of unknown origin.
+    lines.push(format!("made of    run {}, the {authority} being right", escape_name(run)));
+    lines.extend(header.unseen.iter().map(|why| format!("not whole  {}", in_comment(why))));
+    lines.extend(header.differ.iter().map(|(pair, rows)| {
+        let pair = escape_name(pair);
+        format!(
+            "differs    {} still in {pair}, which the {} computes",
+            counted(*rows),
+            written.side
+        )
     }));
-    lines.push(match head.expires {
-        Some(expires) => format!("valid      from {} until {expires}", head.created),
-        None => format!("made       {}", head.created),
+    lines.push(match header.expires {
+        Some(expires) => format!("valid      from {} until {expires}", header.created),
+        None => format!("made       {}", header.created),
     });
-    if !head.manner.triggers {
+    if !header.mode.triggers {
         lines.push(
             "triggers   off, audit triggers too, but for those enabled ALWAYS or REPLICA;".into(),
         );
         lines.push("           foreign keys are checked by this script".into());
     }
-    for (at, (_, shape, _)) in head.stages.iter().enumerate() {
-        if head.stages.len() > 1 {
-            lines.push(format!("stage {}    {} {}", at + 1, shape.act.name(), shape.table_name()));
+    for (at, (_, shape, _)) in header.stages.iter().enumerate() {
+        if header.stages.len() > 1 {
+            lines.push(format!(
+                "stage {}    {} {}",
+                at + 1,
+                shape.operation.name(),
+                shape.table_name()
+            ));
         }
-        lines.extend(of_shape(shape, head.manner));
+        lines.extend(stage_lines(shape, header.mode));
     }
     lines.push(format!(
         "batches    {}, each one transaction of at most {}: all of them, or none",
-        head.batches,
-        counted(head.batch as u64)
+        header.batches,
+        counted(header.batch as u64)
     ));
     lines.push(match undo {
         true => format!("takes back {counterpart}"),
@@ -118,14 +132,17 @@ pub fn head(head: &Head<'_>) -> String {
     format!("{}\n\\set ON_ERROR_STOP on\n", lines.join("\n"))
 }
 
-fn of_shape(shape: &Shape, manner: Manner) -> Vec<String> {
-    let name = |index: &usize| one_line(&shape.columns[*index].name.0);
+/// Returns the header's lines about a stage.
+fn stage_lines(shape: &ChangeShape, mode: ApplyMode) -> Vec<String> {
+    let name = |index: &usize| escape_name(&shape.columns[*index].name.0);
     let names = |indexes: &mut dyn Iterator<Item = usize>| {
         indexes.map(|index| name(&index)).collect::<Vec<_>>().join(", ")
     };
     let mut lines = vec![format!("key        {}", names(&mut shape.key.iter().copied()))];
-    match shape.act {
-        Act::Update => lines.push(format!("sets       {}", names(&mut shape.set.iter().copied()))),
+    match shape.operation {
+        Operation::Update => {
+            lines.push(format!("sets       {}", names(&mut shape.set.iter().copied())))
+        }
         _ => lines.push(format!("columns    {}", names(&mut (0..shape.columns.len())))),
     }
     lines.push(format!("columns of the rows below: {}", legend(shape)));
@@ -139,28 +156,28 @@ fn of_shape(shape: &Shape, manner: Manner) -> Vec<String> {
         lines.push(format!("exchanges  values of {name}, which give way to a stand-in meanwhile"));
     }
     for (_, sequence) in &shape.sequences {
-        let sequence = one_line(sequence);
+        let sequence = escape_name(sequence);
         lines
             .push(format!("sequence   {sequence} moves behind the rows, which no undo takes back"));
     }
-    if shape.cascade && manner.triggers {
-        let reached = reaches(shape).into_iter();
+    if shape.cascade && mode.triggers {
+        let cascades = find_cascades(shape).into_iter();
         lines.extend(
-            reached.map(|reached| format!("reaches    {reached}, which no undo takes back")),
+            cascades.map(|cascade| format!("reaches    {cascade}, which no undo takes back")),
         );
     }
     lines
 }
 
-/// A sentence as a comment may hold it: what ends a line, and what is not ASCII, becomes a blank.
+/// Makes a text fit for a comment: line ends and characters that are not ASCII become blanks.
 fn in_comment(text: &str) -> String {
     text.chars().map(|c| if c.is_ascii_graphic() { c } else { ' ' }).collect()
 }
 
-/// What the fields of the rows are called.
-fn legend(shape: &Shape) -> String {
+/// Describes the fields of the rows.
+fn legend(shape: &ChangeShape) -> String {
     let field = |(prefix, index): (char, usize)| {
-        let name = one_line(&shape.columns[index].name.0);
+        let name = escape_name(&shape.columns[index].name.0);
         let when = if prefix == 'o' { "is" } else { "becomes" };
         format!("{prefix}{} {name} {when}", index + 1)
     };
@@ -171,11 +188,11 @@ fn counted(rows: u64) -> String {
     if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") }
 }
 
-/// Writes one batch; the changes stand in the order of its stages.
-pub fn batch(batch: &Batch<'_>, changes: &[&[Change]], plain: bool) -> String {
+/// Writes one batch. `changes` has the changes of each of its stages.
+pub fn write_batch(batch: &Batch<'_>, changes: &[&[RowChange]], plain: bool) -> String {
     let mut text = format!("\n{}", batch.opening());
-    for (rows, changes) in batch.rows().iter().zip(changes) {
-        text.push_str(&rows.written(changes, plain));
+    for (rows, changes) in batch.staged_rows().iter().zip(changes) {
+        text.push_str(&rows.write(changes, plain));
     }
     text.extend(batch.closing());
     text.push_str("COMMIT;\n");
@@ -183,10 +200,11 @@ pub fn batch(batch: &Batch<'_>, changes: &[&[Change]], plain: bool) -> String {
 }
 
 /// Writes the last line.
-pub fn foot(stages: &[(&str, &Shape, u64)]) -> String {
+pub fn write_footer(stages: &[(&str, &ChangeShape, u64)]) -> String {
     let rows: u64 = stages.iter().map(|(_, _, rows)| rows).sum();
-    let what =
-        stages.iter().map(|(_, shape, _)| format!("{} {}", shape.act.name(), shape.table_name()));
+    let what = stages
+        .iter()
+        .map(|(_, shape, _)| format!("{} {}", shape.operation.name(), shape.table_name()));
     let what = what.collect::<Vec<_>>().join(", ");
     format!("\n\\echo pgreconcile: applied {rows}/{rows} {what}\n")
 }

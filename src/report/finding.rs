@@ -1,13 +1,13 @@
-//! A finding as lines: one where there is room, else a line a column, else a line a value.
+//! A finding as lines: one if it fits, otherwise one per column, otherwise one per value.
 //!
-//! Where a value is too long even so, both are shown from shortly before the first place where they
+//! If a value is still too long, both are shown from shortly before the first character in which they
 //! differ: two long documents with the same start would look the same.
 
 use crate::finding::{Disposition, DivergenceKind, Finding, FindingPlace, NamedValues, Recurrence};
 use crate::schema::BySide;
 use crate::text::{
-    columns, escape_to_one_line, fitting, format_count, format_group, format_key, format_number,
-    pad,
+    display_width, escape_to_one_line, format_count, format_group, format_key, format_number, pad,
+    truncate,
 };
 
 /// The most columns shown of a finding.
@@ -27,11 +27,11 @@ pub(super) fn finding_lines(finding: &Finding, width: usize) -> Vec<String> {
         let values = values.map(|(_, both)| value_texts(both).join(" | "));
         let words = names.iter().cloned().chain(values).collect::<Vec<_>>().join(" ");
         let line = format!("  {head}  {words}").trim_end().to_owned();
-        if pairs.is_empty() || columns(&line) <= width {
+        if pairs.is_empty() || display_width(&line) <= width {
             return vec![line];
         }
     }
-    let widest = names.iter().take(MAX_COLUMNS).map(|name| columns(name)).max().unwrap_or(0);
+    let widest = names.iter().take(MAX_COLUMNS).map(|name| display_width(name)).max().unwrap_or(0);
     let room = width.saturating_sub(4 + widest + 2).max(MIN_ROOM);
     let mut lines = vec![format!("  {head}")];
     for (name, (_, both)) in names.iter().zip(pairs).take(MAX_COLUMNS) {
@@ -111,7 +111,7 @@ fn value_texts(both: &BySide<Option<String>>) -> [String; 2] {
 fn value_lines(both: &BySide<Option<String>>, room: usize) -> Vec<String> {
     let [source, target] = value_texts(both);
     let line = format!("{source} | {target}");
-    if columns(&line) <= room {
+    if display_width(&line) <= room {
         return vec![line];
     }
     let common = source.chars().zip(target.chars()).take_while(|(a, b)| a == b).count();
@@ -121,15 +121,15 @@ fn value_lines(both: &BySide<Option<String>>, room: usize) -> Vec<String> {
 
 /// Returns at most `room` columns of a text, without its first characters if it does not fit whole.
 fn excerpt(text: &str, skipped: usize, room: usize) -> String {
-    if columns(text) <= room {
+    if display_width(text) <= room {
         return text.to_owned();
     }
     let (before, room) = if skipped == 0 { ("", room) } else { ("…", room - 1) };
     let rest = text.char_indices().nth(skipped).map_or("", |(at, _)| &text[at..]);
-    if columns(rest) <= room {
+    if display_width(rest) <= room {
         return format!("{before}{rest}");
     }
-    format!("{before}{}…", fitting(rest, room - 1))
+    format!("{before}{}…", truncate(rest, room - 1))
 }
 
 #[cfg(test)]
@@ -159,7 +159,7 @@ mod tests {
         for (a, b) in [(0, 90), (20, 20), (90, 0), (90, 90), (29, 3), (14, 40)] {
             for room in 20..120 {
                 for line in lines(&"x".repeat(a), &format!("{}y", "x".repeat(b)), room) {
-                    assert!(columns(&line) <= room, "{a} {b} {room} {line}");
+                    assert!(display_width(&line) <= room, "{a} {b} {room} {line}");
                 }
             }
         }

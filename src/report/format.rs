@@ -39,7 +39,7 @@ pub trait EventWriter: Send {
     fn finish(&mut self) -> io::Result<()>;
 }
 
-/// What formats need to know besides the events.
+/// What formats need besides the events.
 #[derive(Clone, Debug, Default)]
 pub struct ReportOptions {
     /// Whether the output is a terminal, which control characters could drive.
@@ -52,7 +52,7 @@ pub struct ReportOptions {
     pub several: bool,
     /// The command line that repeats this run, and those that resume an interrupted run.
     pub commands: Commands,
-    /// Whether a report file was asked for.
+    /// Whether a report file was requested.
     pub has_files: bool,
     /// Whether the run is stored in no ledger because of `--ledger off`.
     pub no_ledger: bool,

@@ -1,4 +1,4 @@
-//! A gate's verdict, for programs and for people: open or closed, with a line a reason.
+//! A gate's verdict, for programs and for people: open or closed, with one line per reason.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};

@@ -1,4 +1,4 @@
-//! Past runs for people: a line a run, the newest last, with what differs and what has changed.
+//! Past runs for people: one line per run, the newest last, with what differs and what has changed.
 
 use std::io::{self, Write};
 use std::time::Duration;

@@ -45,7 +45,7 @@ pub fn write_pretty_json<W: Write>(
     out.write_all(escape_json(&serde_json::to_string_pretty(value)?).as_bytes())
 }
 
-/// Writes one document a run.
+/// Writes one document per run.
 struct Json<W> {
     out: W,
     several: bool,

@@ -1,4 +1,4 @@
-//! JSON lines: one record a line, in the order of the events.
+//! JSON lines: one record per line, in the order of the events.
 
 use std::io::{self, Write};
 
@@ -12,7 +12,7 @@ use crate::event::Event;
 pub(super) static FORMAT: Format = Format {
     name: "jsonl",
     extension: Some("jsonl"),
-    help: "A JSON object a line, as things happen",
+    help: "One JSON object per line, as things happen",
     is_for_people: false,
     new_writer: |out, _| Box::new(JsonLines(out)),
 };

@@ -1,7 +1,7 @@
 //! Reports of runs, plans, histories and gates.
 //!
 //! Each format of a run's report is a [`EventWriter`] in a file of its own, listed in `formats.rs`.
-//! Nothing here looks at the terminal: its width and colours are given.
+//! This module does not query the terminal: its width and colours are passed in.
 
 mod csv;
 mod file;

@@ -300,7 +300,7 @@ fn describe_chunks(plan: &MappingPlanRecord) -> String {
     let count = plan.chunks.map_or(String::new(), |chunks| format!("about {chunks}, "));
     let how = match (plan.chunk_rows, served) {
         _ if plan.partition == "buckets" => {
-            "one pass over each table as it lies, into buckets by the hash of the key".to_owned()
+            "one scan of each table by blocks, into buckets by the hash of the key".to_owned()
         }
         (_, false) if plan.strategy == "digest" => "one statement for each side".to_owned(),
         (Some(rows), _) => format!("{count}key ranges of {rows} rows"),

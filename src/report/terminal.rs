@@ -205,12 +205,12 @@ impl<W: Write> Summary<W> {
     fn write_remarks(&mut self) -> io::Result<()> {
         let mut remarks = Vec::new();
         if let Some(share) = self.run.as_ref().and_then(|run| run.sample.as_ref()) {
-            remarks.push(format!("a sample of {share} of the keys: nothing is said of the others"));
+            remarks.push(format!("a sample of {share} of the keys: the others were not compared"));
         }
         if let Some(time) = self.run.as_ref().and_then(|run| run.since.as_ref()) {
             remarks.push(format!(
-                "only keys of rows that changed within {time}: nothing is said of the others, and \
-                 deletions are not seen"
+                "only keys of rows that changed within {time}: the others were not compared, \
+                 and deletions are not found"
             ));
         }
         for mapping in &self.mappings {
@@ -339,15 +339,9 @@ impl<W: Write> Summary<W> {
 
     fn write_verdict(&mut self, summary: &SummaryRecord) -> io::Result<()> {
         let (colour, meaning) = match summary.verdict {
-            Verdict::Clean => {
-                (AnsiColor::Green, "everything that was asked was compared, and agrees")
-            }
-            Verdict::Diverged => {
-                (AnsiColor::Red, "everything that was asked was compared, and differs")
-            }
-            Verdict::Incomplete => {
-                (AnsiColor::Yellow, "not everything that was asked was compared")
-            }
+            Verdict::Clean => (AnsiColor::Green, "everything requested was compared, and agrees"),
+            Verdict::Diverged => (AnsiColor::Red, "everything requested was compared, and differs"),
+            Verdict::Incomplete => (AnsiColor::Yellow, "not everything requested was compared"),
         };
         let verdict = self.paint(summary.verdict.name(), colour.on_default().bold());
         let (spec, run) = match self.run.take() {

@@ -30,7 +30,7 @@ use crate::event::Event;
 use crate::finding::SummaryRecord;
 use crate::ledger::{self, RENEWED_EVERY, Recorder, Shard, ShardCounts, SharedRun};
 use crate::prepare::{
-    Blocked, CLOCK_PATIENCE, Options, Prepared, Stop, fingerprint, redaction, server_clocks,
+    CLOCK_PATIENCE, Options, Prepared, Stop, fingerprint, redaction, server_clocks,
 };
 use crate::problem::Problem;
 use crate::row::KeyRange;
@@ -51,6 +51,8 @@ pub enum ShareOutcome {
     /// The process was stopped, and the others continue. How much is left to compare, if the ledger
     /// has it.
     Left(Option<ShardCounts>),
+    /// The ledger failed during the run.
+    LedgerLost(Problem),
 }
 
 /// Until when a process may take part.
@@ -60,21 +62,6 @@ struct ProcessDeadline {
     works: Option<Instant>,
     /// When its time is over.
     ends: Option<Instant>,
-}
-
-/// Why a process does not take part, or no longer.
-#[derive(Debug)]
-pub enum Parted {
-    /// No row was read.
-    Refused(Blocked),
-    /// The ledger failed during the run.
-    Lost(Blocked),
-}
-
-impl From<Blocked> for Parted {
-    fn from(blocked: Blocked) -> Parted {
-        Parted::Refused(blocked)
-    }
 }
 
 /// How the scan of a process ended.
@@ -88,23 +75,23 @@ enum ScanEnd {
 /// Takes part in a run of many processes. `holder` is the name of this process.
 ///
 /// # Errors
-/// When the run was started with other options, or the ledger fails.
+/// When the run was started with other options, or has no ledger; no row was read.
 pub async fn share(
     mut prepared: Prepared,
     (run_id, holder): (String, &str),
     options: Options,
     observers: RunObservers<'_>,
     mut stop: watch::Receiver<Stop>,
-) -> Result<ShareOutcome, Parted> {
+) -> Result<ShareOutcome, Problem> {
     let RunObservers { recorder, observer } = observers;
-    let Some(recorder) = recorder else { return Err(no_ledger().into()) };
+    let Some(recorder) = recorder else { return Err(no_ledger()) };
     fingerprint::set(&prepared, &options, recorder);
     let mut record = new_record(&prepared.spec, run_id, &options);
     record.clocks = server_clocks(&prepared.pools, CLOCK_PATIENCE).await;
     let joined = recorder.join(&record, holder).await;
     let joined = joined.map_err(|error| lost(recorder, &error));
     let Some(sharing) = joined? else {
-        return Err(no_ledger().into());
+        return Err(no_ledger());
     };
     fingerprint::adopt(&mut prepared, &options, &sharing.begun);
     // The process that completes the run stores its fingerprint, as a resumed run does.
@@ -112,13 +99,15 @@ pub async fn share(
     if let Some(why) = fingerprint::difference(&prepared, &options, &sharing.begun) {
         let message = format!("run {} was started with other options: {why}", record.run);
         let hint = "Start every process of a run with the same options, or give this one another --run-id.";
-        return Err(Blocked::new(message).with_hint(hint).into());
+        return Err(Problem::new(message).with_hint(hint));
     }
-    if let Some(blocked) = redaction::other_secret(&options, &sharing.begun) {
-        return Err(blocked.into());
+    if let Some(problem) = redaction::other_secret(&options, &sharing.begun) {
+        return Err(problem);
     }
-    if let Some(summary) = sharing.read_summary().await.map_err(gone)? {
-        return Ok(ShareOutcome::Elsewhere(summary));
+    match sharing.read_summary().await {
+        Ok(None) => {}
+        Ok(Some(summary)) => return Ok(ShareOutcome::Elsewhere(summary)),
+        Err(error) => return Ok(ledger_lost(error)),
     }
     cut(&prepared, &options, &sharing).await?;
     let Prepared { spec, servers, pools, mut plans, .. } = prepared;
@@ -141,7 +130,7 @@ pub async fn share(
     let part = Box::pin(part).await;
     // A process that does not complete the run still reports its own events.
     scheduler.context.send_events().await;
-    part.map_err(gone)
+    Ok(part.unwrap_or_else(ledger_lost))
 }
 
 /// Compares shards until none is left, and then completes the run unless another process does.
@@ -209,20 +198,20 @@ async fn left(sharing: &SharedRun) -> ShareOutcome {
     ShareOutcome::Left(asked.ok().and_then(Result::ok))
 }
 
-fn no_ledger() -> Blocked {
-    Blocked::new("processes share a run through a ledger in PostgreSQL, and there is none")
+fn no_ledger() -> Problem {
+    Problem::new("processes share a run through a ledger in PostgreSQL, and there is none")
         .with_hint("Give every process the same --run-id and --ledger postgres://….")
 }
 
-fn lost(recorder: &Recorder, error: &Problem) -> Blocked {
-    Blocked::new(format!("{recorder}: {error}"))
+fn lost(recorder: &Recorder, error: &Problem) -> Problem {
+    Problem::new(format!("{recorder}: {error}"))
         .with_hint("A run cannot be shared without its ledger.")
 }
 
-fn gone(error: Problem) -> Parted {
+fn ledger_lost(error: Problem) -> ShareOutcome {
     let message = format!("the run cannot be shared any more: {error}");
     let hint = "Start the process again with the same --run-id: it continues where it stopped.";
-    Parted::Lost(Blocked::new(message).with_hint(hint))
+    ShareOutcome::LedgerLost(Problem::new(message).with_hint(hint))
 }
 
 /// A process's work on a run, from its first shard until none is left.

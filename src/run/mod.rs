@@ -2,7 +2,7 @@
 //!
 //! One scheduler owns all state that changes, and reports to the observer. Workers carry out one task
 //! each and return its answer. What decides is in modules without I/O: `chunks` (which range next),
-//! `candidates` (what becomes of a difference), `throttle` (how fast), `repair` (which changes).
+//! `candidates` (what becomes of a difference), `throttle` (how fast), `repair` (which changes, in which order).
 //!
 //! | file | holds |
 //! |---|---|
@@ -12,7 +12,7 @@
 //! | `recheck_prior`, `resume`, `slices` | a run that rechecks, is resumed, compares a slice |
 //! | `cluster`, `shards` | a run of many processes |
 //! | `sequences` | the target's sequences, for the gate |
-//! | [`repair`] | scripts: made and applied |
+//! | [`repair`] | makes and applies repairs |
 
 mod batch_interval;
 mod cluster;
@@ -30,16 +30,17 @@ mod slices;
 mod work;
 
 pub use crate::prepare::{
-    Blocked, Options, Prepared, RepairOptions, SinceOption, Stop, Trouble, agree, changes, clocks,
-    prepare, read_from_start, same_servers, unstorable,
+    Options, Prepared, SinceOption, Stop, Trouble, agree, changes, clocks, prepare,
+    read_from_start, same_servers, unstorable,
 };
-pub use cluster::{Parted, ShareOutcome, share};
+pub use crate::repair::RepairOptions;
+pub use crate::repair_folder::Journal;
+pub use cluster::{ShareOutcome, share};
 pub use recheck_prior::{PriorResults, recheck};
-pub use repair::apply::{Applied, Progress};
-pub use repair::journal::Journal;
-pub use repair::looking::Differing;
-pub use repair::ready::{Ready, ready};
-pub use repair::{Repaired, repair};
+pub use repair::{
+    ApplyOutcome, ApplyProgress, DifferingRows, RepairOutcome, VerifiedFolder, repair,
+    verify_folder,
+};
 pub use run_loop::{RunObservers, RunStart, compare};
 pub use sequences::sequences;
 pub use slices::slice;

@@ -3,11 +3,12 @@
 
 use std::ops::RangeInclusive;
 
-use super::repair::target::catalog;
+use super::repair::catalog;
 use crate::gate::Sequence;
 use crate::pg::{Catalog, KeyAsked, PgError, Remedy};
 use crate::plan::{Expression, MappingPlan};
-use crate::prepare::{Blocked, Prepared, retry};
+use crate::prepare::{Prepared, retry};
+use crate::problem::Problem;
 use crate::schema::{Numerals, SequenceLink, Side, TableName};
 
 /// A sequence that fills a column which a mapping writes.
@@ -24,12 +25,12 @@ struct FilledSequence<'p> {
 ///
 /// # Errors
 /// What the target reports, or every sequence that the role may not read.
-pub async fn sequences(prepared: &Prepared) -> Result<Vec<Sequence>, Vec<Blocked>> {
+pub async fn sequences(prepared: &Prepared) -> Result<Vec<Sequence>, Vec<Problem>> {
     retry(async || ask_sequences(prepared).await).await
 }
 
-async fn ask_sequences(prepared: &Prepared) -> Result<Vec<Sequence>, Vec<Blocked>> {
-    let of_target = |error: PgError| vec![Blocked::from((Some(Side::Target), error))];
+async fn ask_sequences(prepared: &Prepared) -> Result<Vec<Sequence>, Vec<Problem>> {
+    let of_target = |error: PgError| vec![Problem::from((Some(Side::Target), error))];
     let lease = prepared.pools.target.lease().await.map_err(of_target)?;
     let catalog = catalog(prepared, &lease, Side::Target);
     let found = ask(prepared, &catalog).await;
@@ -37,8 +38,8 @@ async fn ask_sequences(prepared: &Prepared) -> Result<Vec<Sequence>, Vec<Blocked
     found
 }
 
-async fn ask(prepared: &Prepared, catalog: &Catalog<'_>) -> Result<Vec<Sequence>, Vec<Blocked>> {
-    let of_target = |error: PgError| vec![Blocked::from((Some(Side::Target), error))];
+async fn ask(prepared: &Prepared, catalog: &Catalog<'_>) -> Result<Vec<Sequence>, Vec<Problem>> {
+    let of_target = |error: PgError| vec![Problem::from((Some(Side::Target), error))];
     let plans = prepared.plans.iter().filter_map(|plan| {
         let side = &plan.sides.target;
         Some((plan, side.reads.table()?, side.shape.relation?))
@@ -57,7 +58,7 @@ async fn ask(prepared: &Prepared, catalog: &Catalog<'_>) -> Result<Vec<Sequence>
         }));
     }
     let hidden = filled.iter().map(|filled| &filled.link).filter(|link| !link.readable);
-    let hidden: Vec<Blocked> = hidden.map(|link| unreadable(prepared, link)).collect();
+    let hidden: Vec<Problem> = hidden.map(|link| unreadable(prepared, link)).collect();
     if !hidden.is_empty() {
         return Err(hidden);
     }
@@ -111,8 +112,8 @@ fn written(plan: &MappingPlan, link: &SequenceLink) -> Option<(Numerals, RangeIn
     Some((Numerals::of(&side.column_type)?, Numerals::held(&side.column_type)))
 }
 
-fn unreadable(prepared: &Prepared, link: &SequenceLink) -> Blocked {
+fn unreadable(prepared: &Prepared, link: &SequenceLink) -> Problem {
     let (name, role) = (&link.sequence, &prepared.servers.target.role);
     let message = format!("role \"{role}\" may not read sequence {name} of the target");
-    Blocked::new(message).with_hint(format!("GRANT SELECT ON SEQUENCE {name} TO {role};"))
+    Problem::new(message).with_hint(format!("GRANT SELECT ON SEQUENCE {name} TO {role};"))
 }

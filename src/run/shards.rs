@@ -5,7 +5,7 @@ use super::work::task_context::with_task_context;
 use crate::chunks::{bounds_between, tiles_between};
 use crate::ledger::SharedRun;
 use crate::plan::{MappingPlan, Partition};
-use crate::prepare::{Blocked, Options, Prepared, SideError};
+use crate::prepare::{Options, Prepared, SideError};
 use crate::problem::Problem;
 use crate::row::{Bound, KeyRange};
 use crate::schema::Side;
@@ -22,9 +22,9 @@ pub(super) async fn cut(
     prepared: &Prepared,
     options: &Options,
     sharing: &SharedRun,
-) -> Result<(), Blocked> {
+) -> Result<(), Problem> {
     let failed =
-        |error: Problem| Blocked::new(format!("the run cannot be divided into shards: {error}"));
+        |error: Problem| Problem::new(format!("the run cannot be divided into shards: {error}"));
     for plan in &prepared.plans {
         if !sharing.has_shards(&plan.name).await.map_err(failed)? {
             let shards = shards(prepared, plan, options).await?;
@@ -41,14 +41,14 @@ async fn shards(
     prepared: &Prepared,
     plan: &MappingPlan,
     options: &Options,
-) -> Result<Vec<KeyRange>, Blocked> {
+) -> Result<Vec<KeyRange>, Problem> {
     let rows = plan.estimated_rows().unwrap_or(0);
     let wanted = (rows / ROWS_OF_A_SHARD).clamp(1, MOST_SHARDS);
     let ranges = plan.partition == Partition::Ranges && plan.served() && plan.order.is_known();
     if wanted == 1 || !ranges || options.sample.is_some() {
         return Ok(vec![KeyRange::everything()]);
     }
-    let bounds = bounds(prepared, plan, options, wanted).await.map_err(Blocked::from)?;
+    let bounds = bounds(prepared, plan, options, wanted).await.map_err(Problem::from)?;
     Ok(tiles_between(bounds, &plan.order))
 }
 

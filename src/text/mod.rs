@@ -7,4 +7,4 @@ mod wrap;
 
 pub use key::{escape_to_one_line, format_group, format_key};
 pub use number::{format_count, format_duration, format_number, format_percent};
-pub use wrap::{coloured_columns, columns, fitting, pad, wrap, wrap_indented};
+pub use wrap::{coloured_width, display_width, pad, truncate, wrap, wrap_indented};

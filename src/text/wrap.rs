@@ -22,23 +22,23 @@ pub fn wrap_indented(first: &str, rest: &str, text: &str, width: usize) -> Vec<S
     textwrap::wrap(text, options).into_iter().map(std::borrow::Cow::into_owned).collect()
 }
 
-/// Returns how many columns a text takes.
-pub fn columns(text: &str) -> usize {
+/// Returns the width of a text in columns.
+pub fn display_width(text: &str) -> usize {
     text.width()
 }
 
-/// Returns how many columns a text takes that escape sequences colour.
-pub fn coloured_columns(text: &str) -> usize {
+/// Returns the width of a text in columns, without its escape sequences for colour.
+pub fn coloured_width(text: &str) -> usize {
     textwrap::core::display_width(text)
 }
 
 /// Pads a text with blanks to `width` columns.
 pub fn pad(text: &str, width: usize) -> String {
-    format!("{text}{}", " ".repeat(width.saturating_sub(columns(text))))
+    format!("{text}{}", " ".repeat(width.saturating_sub(display_width(text))))
 }
 
-/// Returns as much of the start of a text as fits into `width` columns.
-pub fn fitting(text: &str, width: usize) -> &str {
+/// Truncates a text to `width` columns.
+pub fn truncate(text: &str, width: usize) -> &str {
     let mut used = 0;
     for (at, c) in text.char_indices() {
         used += c.width().unwrap_or(0);
@@ -62,6 +62,9 @@ mod tests {
     #[test]
     fn wide_characters_take_two_columns() {
         assert_eq!(wrap("", "漢字 漢字", 8), ["漢字", "漢字"]);
-        assert_eq!((columns("漢字"), pad("漢", 4), fitting("漢字", 3)), (4, "漢  ".into(), "漢"));
+        assert_eq!(
+            (display_width("漢字"), pad("漢", 4), truncate("漢字", 3)),
+            (4, "漢  ".into(), "漢")
+        );
     }
 }

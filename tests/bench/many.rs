@@ -1,12 +1,13 @@
-//! How long planning takes for a spec of many mappings, one table each, and how much memory.
+//! The time and memory that planning takes for a spec of many mappings, one table each.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::process::Command;
 
 use pgreconcile::schema::Side;
 
+use crate::program::{Build, Program, alternated};
 use crate::support::Cluster;
-use crate::{Sample, median, timed};
+use crate::{Sample, timed};
 
 /// What was measured of one number of mappings.
 pub(crate) struct Planning {
@@ -14,37 +15,42 @@ pub(crate) struct Planning {
     pub(crate) samples: Vec<Sample>,
 }
 
-impl Planning {
-    pub(crate) fn seconds(&self) -> f64 {
-        median(&self.samples)
-    }
-
-    pub(crate) fn peak_kib(&self) -> u64 {
-        self.samples.iter().map(|sample| sample.peak_kib).max().unwrap_or(0)
-    }
-}
-
-/// Times `check` of 1,000 and of 10,000 mappings.
-pub(crate) fn measure(cluster: &Cluster, scale: f64, rounds: usize) -> Vec<Planning> {
+/// Times `check` of 1,000 and of 10,000 mappings by each program.
+pub(crate) fn measure(
+    cluster: &Cluster,
+    programs: &[Program],
+    scale: f64,
+    rounds: usize,
+) -> BTreeMap<Build, Vec<Planning>> {
     let sizes = [1_000, 10_000].map(|mappings| ((f64::from(mappings) * scale) as usize).max(10));
     fill(cluster, sizes[1]);
-    let plannings = sizes.map(|mappings| {
-        let spec = cluster.socket().join("many.toml");
-        std::fs::write(&spec, text(cluster, mappings)).expect("the spec");
-        let check = || {
-            let mut program = Command::new(env!("CARGO_BIN_EXE_pgreconcile"));
-            program.arg("check").arg(&spec).arg("--quiet");
-            timed(vec![program], &[0])
-        };
+    let mut plannings: BTreeMap<Build, Vec<Planning>> = BTreeMap::new();
+    for mappings in sizes {
+        for program in programs {
+            std::fs::write(program.file(SPEC), text(cluster, mappings)).expect("the spec");
+            let planning = Planning { mappings, samples: Vec::new() };
+            plannings.entry(program.build).or_default().push(planning);
+        }
         // One round warms up.
-        check();
-        Planning { mappings, samples: (0..rounds).map(|_| check()).collect() }
-    });
+        for round in 0..=rounds {
+            for program in alternated(programs, round) {
+                let mut check = program.command("check", SPEC);
+                check.arg("--quiet");
+                let sample = timed(vec![check], &[0]);
+                let planning = plannings.get_mut(&program.build).and_then(|all| all.last_mut());
+                if round > 0 {
+                    planning.expect("it was added above").samples.push(sample);
+                }
+            }
+        }
+    }
     for side in Side::BOTH {
         cluster.sql("postgres", &format!("drop database {} with (force)", database(side)));
     }
-    plannings.into()
+    plannings
 }
+
+const SPEC: &str = "many.toml";
 
 fn database(side: Side) -> String {
     format!("many_{side}")
@@ -53,7 +59,7 @@ fn database(side: Side) -> String {
 fn fill(cluster: &Cluster, tables: usize) {
     for side in Side::BOTH {
         cluster.sql("postgres", &format!("create database {}", database(side)));
-        // A transaction that makes all of them would need more locks than a server has.
+        // One transaction that creates all of them would need more locks than a server has.
         for first in (0..tables).step_by(500) {
             let last = tables.min(first + 500) - 1;
             let sql = format!(

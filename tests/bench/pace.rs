@@ -1,28 +1,32 @@
-//! What an application keeps of its throughput while a comparison with `--jobs 1` runs beside it.
+//! Which share of its throughput an application keeps while a comparison with `--jobs 1` runs.
 //!
-//! `pgbench` writes at full speed, four clients: alone, beside a comparison, and alone again. What it
-//! did beside is held against the mean of before and after, since other work on the machine comes and
-//! goes; the two that are alone are the control: by so much a round errs. It writes to the very database
-//! that is compared, with autovacuum at work: whatever our snapshots keep from being cleaned up is its
-//! to pay for. What one stretch leaves behind is cleaned up before the next.
+//! `pgbench` writes at full speed with four clients: alone, beside a comparison, and alone again. The
+//! throughput beside the comparison is divided by the mean of the other two, because other work on the
+//! machine varies. The ratio of the other two is the control: it shows the error of a round. `pgbench`
+//! writes to the database that is compared, and autovacuum is on, so rows that a snapshot keeps from
+//! being cleaned up slow it down. Each measurement begins with a vacuum and a checkpoint.
 
+use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use pgreconcile::schema::Side;
 
+use crate::program::{Build, Program, alternated};
+use crate::statistics;
 use crate::support::Cluster;
 use crate::support::cluster::binaries;
 use crate::workload::Workload;
 
-/// What was measured.
+/// What was measured beside one program.
+#[derive(Default)]
 pub(crate) struct Pace {
     pub(crate) rounds: Vec<Round>,
-    /// The oldest transaction of ours that the server saw, in seconds.
+    /// The age of the oldest transaction of ours that the server saw, in seconds.
     pub(crate) oldest: f64,
 }
 
-/// Transactions a second of the application.
+/// Transactions per second of the application.
 #[derive(Clone, Copy, serde::Serialize)]
 pub(crate) struct Round {
     pub(crate) before: f64,
@@ -31,27 +35,30 @@ pub(crate) struct Round {
 }
 
 impl Round {
-    /// The share that the application keeps.
+    /// Returns the share that the application keeps.
     pub(crate) fn kept(self) -> f64 {
         self.beside / f64::midpoint(self.before, self.after)
     }
 
-    /// What the same share is where nothing runs beside it.
+    /// Returns what the same share is where nothing runs beside it.
     pub(crate) fn control(self) -> f64 {
         self.after / self.before
     }
 }
 
 impl Pace {
-    /// The median of the rounds.
+    /// Returns a share of each round.
+    pub(crate) fn shares(&self, of: fn(Round) -> f64) -> Vec<f64> {
+        self.rounds.iter().copied().map(of).collect()
+    }
+
+    /// Returns the median of a share.
     pub(crate) fn median(&self, of: fn(Round) -> f64) -> f64 {
-        let mut shares: Vec<f64> = self.rounds.iter().copied().map(of).collect();
-        shares.sort_by(f64::total_cmp);
-        shares[shares.len() / 2]
+        statistics::median(&self.shares(of))
     }
 }
 
-/// Autovacuum comes by often enough for a round.
+/// Settings with which autovacuum runs several times in a measurement.
 const VACUUMED: [&str; 3] = [
     "alter system set autovacuum = on",
     "alter system set autovacuum_naptime = '5s'",
@@ -62,34 +69,43 @@ const AS_BEFORE: [&str; 3] = [
     "alter system reset autovacuum_naptime",
     "select pg_reload_conf()",
 ];
-/// Dead rows, and pages that the next checkpoint writes, are of the stretch before.
+/// Removes the dead rows of the measurement before.
 const CLEAN: &str = "vacuum pgbench_accounts, pgbench_branches, pgbench_tellers";
-const STRETCH: Duration = Duration::from_secs(20);
+/// The duration of one measurement.
+const MEASURED: Duration = Duration::from_secs(20);
 
-/// Measures beside a comparison of a workload's tables, over and over.
-pub(crate) fn measure(cluster: &Cluster, scale: f64, rounds: usize) -> Pace {
+/// Measures beside comparisons of a workload's tables, by each program.
+pub(crate) fn measure(
+    cluster: &Cluster,
+    programs: &[Program],
+    scale: f64,
+    rounds: usize,
+) -> BTreeMap<Build, Pace> {
     let workload = Workload::ALL.iter().find(|workload| workload.name == "W2").expect("W2");
-    workload.fill(cluster, scale);
+    workload.fill(cluster, programs, scale);
     let database = workload.database(Side::Source);
     let filled = pgbench(cluster, &database, &["-i", "-s", "10", "-q"]).status();
     let filled = filled.expect("pgbench");
     VACUUMED.iter().for_each(|setting| drop(cluster.sql("postgres", setting)));
     assert!(filled.success());
-    let mut pace = Pace { rounds: Vec::new(), oldest: 0.0 };
+    let mut paces: BTreeMap<Build, Pace> = BTreeMap::new();
     // One round warms up.
     for round in 0..=rounds {
-        let (before, _) = throughput(cluster, &database, || None);
-        let compare = || Some(workload.comparison(cluster));
-        let (beside, oldest) = throughput(cluster, &database, compare);
-        let (after, _) = throughput(cluster, &database, || None);
-        if round > 0 {
-            pace.rounds.push(Round { before, beside, after });
-            pace.oldest = pace.oldest.max(oldest);
+        for program in alternated(programs, round) {
+            let (before, _) = throughput(cluster, &database, || None);
+            let compare = || Some(workload.comparison(program));
+            let (beside, oldest) = throughput(cluster, &database, compare);
+            let (after, _) = throughput(cluster, &database, || None);
+            if round > 0 {
+                let pace = paces.entry(program.build).or_default();
+                pace.rounds.push(Round { before, beside, after });
+                pace.oldest = pace.oldest.max(oldest);
+            }
         }
     }
     workload.drop(cluster);
     AS_BEFORE.iter().for_each(|setting| drop(cluster.sql("postgres", setting)));
-    pace
+    paces
 }
 
 fn pgbench(cluster: &Cluster, database: &str, flags: &[&str]) -> Command {
@@ -99,8 +115,8 @@ fn pgbench(cluster: &Cluster, database: &str, flags: &[&str]) -> Command {
     pgbench
 }
 
-/// Transactions a second, and the age of our oldest transaction, while comparisons run one after the
-/// other.
+/// Returns transactions per second, and the age of our oldest transaction, while comparisons run one
+/// after the other.
 fn throughput(
     cluster: &Cluster,
     database: &str,
@@ -110,14 +126,14 @@ fn throughput(
     cluster.sql(database, "checkpoint");
     let start = || compare().map(|mut program| program.spawn().expect("the program"));
     let mut comparing: Option<Child> = start();
-    let seconds = STRETCH.as_secs().to_string();
+    let seconds = MEASURED.as_secs().to_string();
     let application = pgbench(cluster, database, &["-n", "-c", "4", "-j", "1", "-T", &seconds])
         .stdout(Stdio::piped())
         .spawn()
         .expect("pgbench");
     let ages = "select coalesce(max(extract(epoch from clock_timestamp() - xact_start)), 0)
         from pg_stat_activity where application_name = 'pgreconcile/bench'";
-    let (until, mut oldest) = (Instant::now() + STRETCH, 0.0_f64);
+    let (until, mut oldest) = (Instant::now() + MEASURED, 0.0_f64);
     while Instant::now() < until {
         oldest = oldest.max(cluster.sql("postgres", ages).parse().expect("an age"));
         let over = comparing.as_mut().map(|child| child.try_wait().expect("a child").is_some());
@@ -131,7 +147,7 @@ fn throughput(
         child.kill().expect("kill");
         child.wait().expect("its end");
     }
-    let told = String::from_utf8(output.stdout).expect("UTF-8");
-    let tps = told.lines().find_map(|line| line.strip_prefix("tps = ")).expect("tps");
+    let printed = String::from_utf8(output.stdout).expect("UTF-8");
+    let tps = printed.lines().find_map(|line| line.strip_prefix("tps = ")).expect("tps");
     (tps.split(' ').next().expect("a number").parse().expect("a number"), oldest)
 }

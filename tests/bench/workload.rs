@@ -8,6 +8,7 @@ use pgreconcile::schema::Side;
 use pgreconcile::sql;
 use pgreconcile::{row, spec};
 
+use crate::program::Program;
 use crate::support::Cluster;
 use crate::{Runner, Sample, timed};
 
@@ -36,7 +37,7 @@ const SHIPMENTS: &str = "create table t (id bigint primary key, carrier_id int, 
     case when i % 3 = 0 then null else timestamptz '2022-01-01 00:00+00' + i * interval '29 s' end,
     jsonb_build_object('k', i % 100, 'tag', 't' || i % 17), i % 7 = 0 from generate_series(1::bigint, $ROWS) i;";
 
-/// 400 changed by as little as each column allows, 300 deleted, 300 added; scattered evenly.
+/// Changes 400 rows by the smallest change of a column, deletes 300 and adds 300, scattered evenly.
 const DIVERGENCES: &str = "create temp table picked as select id, row_number() over (order by hashint8(id)) n
     from t order by hashint8(id) limit 700;
     update t set
@@ -115,7 +116,7 @@ impl Workload {
             vec![Runner::FloorDigest, Runner::FloorStream, Runner::Digest, Runner::Stream];
         if self.name == "W4" {
             runners.push(Runner::FloorLoad);
-            // A script is made of the report of the comparison before it.
+            // A repair uses the report of the comparison before it.
             runners.extend([Runner::Repair, Runner::Psql, Runner::Apply, Runner::Expand]);
         }
         runners
@@ -125,7 +126,8 @@ impl Workload {
         format!("{}_{side}", self.name.to_lowercase())
     }
 
-    pub(crate) fn fill(&self, cluster: &Cluster, scale: f64) {
+    /// Makes both tables, and a spec for each program.
+    pub(crate) fn fill(&self, cluster: &Cluster, programs: &[Program], scale: f64) {
         let rows = ((self.rows as f64 * scale) as u64).max(2_000);
         let mut sql = self.table.replace("$ROWS", &rows.to_string());
         if self.name == "W3" {
@@ -140,7 +142,9 @@ impl Workload {
             }
             cluster.sql(&database, "vacuum analyze t");
         }
-        std::fs::write(self.spec_file(cluster), self.spec(cluster)).expect("the spec");
+        for program in programs {
+            std::fs::write(program.file(&self.spec_name()), self.spec(cluster)).expect("the spec");
+        }
     }
 
     pub(crate) fn drop(&self, cluster: &Cluster) {
@@ -149,8 +153,8 @@ impl Workload {
         }
     }
 
-    fn spec_file(&self, cluster: &Cluster) -> std::path::PathBuf {
-        cluster.socket().join(format!("{}.toml", self.name))
+    fn spec_name(&self) -> String {
+        format!("{}.toml", self.name)
     }
 
     fn spec(&self, cluster: &Cluster) -> String {
@@ -163,10 +167,10 @@ impl Workload {
         )
     }
 
-    pub(crate) fn time(&self, cluster: &Cluster, runner: Runner) -> Sample {
+    pub(crate) fn time(&self, cluster: &Cluster, program: &Program, runner: Runner) -> Sample {
         match runner {
             Runner::FloorDigest => {
-                let sql = self.digest_statement(cluster);
+                let sql = self.digest_statement(program);
                 timed(self.both(cluster, &sql), &[0])
             }
             Runner::FloorStream => {
@@ -183,41 +187,35 @@ impl Workload {
                 sample
             }
             Runner::Repair => {
-                let out = cluster.socket().join("repair");
+                let out = program.file("repair");
                 let _ = std::fs::remove_dir_all(&out);
-                let mut repair = self.program(cluster, "repair");
+                let mut repair = program.command("repair", &self.spec_name());
                 repair.args(["--settle", "0s"]);
                 repair.args(["--authority", "source", "--quiet", "--out"]).arg(&out);
-                repair.arg("--from").arg(cluster.socket().join("report.jsonl"));
+                repair.arg("--from").arg(program.file("report.jsonl"));
                 timed(vec![repair], &[0])
             }
             Runner::Psql => {
-                let script = cluster.socket().join("repair/001-t-insert.sql");
+                let script = program.file("repair/001-t-insert.sql");
                 let psql = self.psql(cluster, "-f", &script.display().to_string());
                 let sample = timed(vec![psql], &[0]);
                 cluster.sql(&self.database(Side::Target), "truncate t");
                 sample
             }
             Runner::Apply => {
-                let mut apply = self.program(cluster, "apply");
-                apply.arg(cluster.socket().join("repair")).args(["--execute", "--quiet"]);
+                let mut apply = program.command("apply", &self.spec_name());
+                apply.arg(program.file("repair")).args(["--execute", "--quiet"]);
                 let sample = timed(vec![apply], &[0]);
                 cluster.sql(&self.database(Side::Target), "truncate t");
                 sample
             }
-            Runner::Digest => self.compare(cluster, &["--strategy", "digest"]),
-            Runner::Stream => self.compare(cluster, &["--strategy", "stream"]),
-            Runner::Expand => self.compare(cluster, &["--expand", "--max-findings", "10000000"]),
+            Runner::Digest => self.compare(program, &["--strategy", "digest"]),
+            Runner::Stream => self.compare(program, &["--strategy", "stream"]),
+            Runner::Expand => self.compare(program, &["--expand", "--max-findings", "10000000"]),
         }
     }
 
-    fn program(&self, cluster: &Cluster, verb: &str) -> Command {
-        let mut program = Command::new(env!("CARGO_BIN_EXE_pgreconcile"));
-        program.arg(verb).arg(self.spec_file(cluster));
-        program
-    }
-
-    /// psql at the target.
+    /// Returns a call of psql with the target.
     fn psql(&self, cluster: &Cluster, flag: &str, what: &str) -> Command {
         let mut psql = Command::new(crate::support::cluster::binaries().join("psql"));
         psql.args(["-X", "-q", "-h"])
@@ -240,10 +238,10 @@ impl Workload {
         Side::BOTH.into_iter().map(psql).collect()
     }
 
-    /// The statement by which a comparison would digest the whole table.
+    /// Returns the statement with which a comparison digests the whole table.
     #[tokio::main(flavor = "current_thread")]
-    async fn digest_statement(&self, cluster: &Cluster) -> String {
-        let file = self.spec_file(cluster);
+    async fn digest_statement(&self, program: &Program) -> String {
+        let file = program.file(&self.spec_name());
         let text = std::fs::read_to_string(&file).expect("the spec");
         let text = spec::SpecText { path: file, text };
         let spec = spec::read(text, &Default::default(), &|_| None).expect("a sound spec");
@@ -253,20 +251,19 @@ impl Workload {
         sql::digest(&prepared.plans[0], Side::Source, &everything).text
     }
 
-    /// A comparison with one connection a side, about to start.
-    pub(crate) fn comparison(&self, cluster: &Cluster) -> Command {
-        let mut program = Command::new(env!("CARGO_BIN_EXE_pgreconcile"));
-        program.arg("compare").arg(self.spec_file(cluster));
-        program.args(["--jobs", "1", "--settle", "0s", "--quiet", "--ledger", "off"]);
-        program
+    /// Returns a comparison with one connection a side, about to start.
+    pub(crate) fn comparison(&self, program: &Program) -> Command {
+        let mut compare = program.command("compare", &self.spec_name());
+        compare.args(["--jobs", "1", "--settle", "0s", "--quiet", "--ledger", "off"]);
+        compare
     }
 
-    fn compare(&self, cluster: &Cluster, flags: &[&str]) -> Sample {
-        let report = cluster.socket().join("report.jsonl");
-        let mut program = self.program(cluster, "compare");
-        program.args(["--settle", "0s", "--quiet", "--report"]).arg(&report).args(flags);
+    fn compare(&self, program: &Program, flags: &[&str]) -> Sample {
+        let report = program.file("report.jsonl");
+        let mut compare = program.command("compare", &self.spec_name());
+        compare.args(["--settle", "0s", "--quiet", "--report"]).arg(&report).args(flags);
         let clean = self.findings == Some(0);
-        let sample = timed(vec![program], &[i32::from(!clean)]);
+        let sample = timed(vec![compare], &[i32::from(!clean)]);
         if let Some(findings) = self.findings {
             assert_eq!(count_findings(&report), findings, "{} {flags:?}", self.name);
         }

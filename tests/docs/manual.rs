@@ -105,6 +105,20 @@ fn commands_of_the_repository_do_what_is_documented() {
     assert!(read(".ci/run").contains("\nexec tests/run.sh\n"));
     take("cargo install --locked --path .");
     assert!(read("Cargo.toml").contains("[[bin]]\nname = \"pgreconcile\"\n"));
+    let bench = read("tests/bench/main.rs");
+    for (arguments, flags) in [
+        (" --only W2,W4 --scale 0.1", &["only", "scale"][..]),
+        (" --help", &[]),
+        (
+            " --scale 0.5 --rounds 9 --against ../before/release/pgreconcile",
+            &["scale", "rounds", "against"],
+        ),
+    ] {
+        take(&format!("cargo bench --bench workloads --{arguments}"));
+        assert!(flags.iter().all(|flag| bench.contains(&format!("\n    {flag}: "))), "{flags:?}");
+    }
+    take("git worktree add ../before COMMIT");
+    take("cargo build --release --manifest-path ../before/Cargo.toml --target-dir ../before");
     assert!(left.is_empty(), "{left:?}");
 }
 

@@ -482,7 +482,7 @@ fn what_cannot_be_reported_is_an_error_with_a_remedy() {
     let history: Value = serde_json::from_str(&history.exits(0).stdout).unwrap();
     assert_eq!(history["runs"][0]["summary"], Value::Null);
     let id = history["runs"][0]["run"].as_str().unwrap();
-    assert!(tell(&["report", "spec.toml", "--run", id]).contains("has not come to its end"));
+    assert!(tell(&["report", "spec.toml", "--run", id]).contains("has not finished"));
     // A newer ledger is read.
     comparing(&pair, &spec, &["--deadline", "2s"]).run().exits(3);
     set_version(&pair.scratch.path().join(".pgreconcile/test.db"), 99);

@@ -42,7 +42,7 @@ fn the_newest_finished_run_is_repaired_unless_another_is_named() {
     let second = id(compare(&round, &[]).exits(1));
     let _ = repair(&round, "new", &[]).exits(0);
     let told = repair(&round, "old", &["--run", &first]);
-    assert!(told.exits(0).stdout.contains("agree meanwhile: 1 row\n"), "{}", told.stdout);
+    assert!(told.exits(0).stdout.contains("already agree: 1 row\n"), "{}", told.stdout);
     let made_of = |folder: &str| {
         let text = std::fs::read_to_string(round.path(folder).join("manifest.json")).unwrap();
         serde_json::from_str::<serde_json::Value>(&text).unwrap()["run"]
@@ -124,7 +124,7 @@ fn a_run_that_was_killed_is_no_finished_run() {
     running.signal("KILL");
     let _ = running.finish();
     let told = repair(&round, "r", &[]);
-    assert!(told.exits(0).stdout.contains("agree meanwhile: 1 row\n"), "{}", told.stdout);
+    assert!(told.exits(0).stdout.contains("already agree: 1 row\n"), "{}", told.stdout);
     let manifest = std::fs::read_to_string(round.path("r/manifest.json")).unwrap();
     assert!(manifest.contains(&first), "{manifest}");
 }

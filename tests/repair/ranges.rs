@@ -80,7 +80,7 @@ fn what_both_sides_have_by_now_is_compared_and_not_repaired() {
     );
     let told = round.repair("r", &ALL);
     assert!(told.exits(0).stdout.contains("delete 6000 rows"), "{}", told.stdout);
-    assert!(told.stdout.contains("agree meanwhile: 5998 rows"), "{}", told.stdout);
+    assert!(told.stdout.contains("already agree: 5998 rows"), "{}", told.stdout);
     let why = "1 row of another difference than was found: compare again";
     assert!(told.stdout.contains(why), "{}", told.stdout);
 }

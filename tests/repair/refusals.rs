@@ -75,7 +75,7 @@ fn what_agrees_meanwhile_is_dropped_and_counted() {
     let round = round();
     round.pair.sql(Side::Target, "update t set name = 'a' where id = 1");
     let told = round.repair("r", &[]);
-    assert!(told.exits(0).stdout.contains("agree meanwhile: 1 row\n"), "{}", told.stdout);
+    assert!(told.exits(0).stdout.contains("already agree: 1 row\n"), "{}", told.stdout);
     round
         .pair
         .sql(Side::Target, "update t set name = 'b' where id = 2; insert into t values (3,'c')");

@@ -14,7 +14,9 @@ use crate::cli::exit::{Exit, STDOUT};
 use crate::cli::ui::Ui;
 use crate::cli::{args, signals, specs};
 use crate::repair::Manifest;
-use crate::run::{self, Applied, Differing, Journal, Options, Progress, Ready, Stop};
+use crate::run::{
+    self, ApplyOutcome, ApplyProgress, DifferingRows, Journal, Options, Stop, VerifiedFolder,
+};
 use crate::spec::printable;
 
 /// Verify a folder that `repair` wrote and show what it would change; with --execute, change it
@@ -72,40 +74,40 @@ async fn apply(args: &ApplyArgs, ui: &Ui, stop: watch::Receiver<Stop>) -> anyhow
         return Ok(Exit::Trouble);
     };
     let Some((prepared, _)) = prepared.first() else { return Ok(Exit::Trouble) };
-    let ready = match run::ready(prepared, &args.folder).await {
-        Ok(ready) => ready,
-        Err(blocked) => {
-            ui.problem(&blocked.into());
+    let folder = match run::verify_folder(prepared, &args.folder).await {
+        Ok(folder) => folder,
+        Err(problem) => {
+            ui.problem(&problem);
             return Ok(Exit::Trouble);
         }
     };
-    ui.restarted(ready.restarted.as_slice(), "after the repair was made");
-    if let Some(lacks) = &ready.lacks {
+    ui.restarted(folder.restarted.as_slice(), "after the repair was made");
+    if let Some(lacks) = &folder.lacks {
         if args.execute {
             ui.error(&lacks.message, lacks.hint.as_deref());
             return Ok(Exit::Trouble);
         }
         ui.warning(&lacks.message, lacks.hint.as_deref());
     }
-    let journal = match ready.journal() {
+    let journal = match folder.journal() {
         Ok(journal) => journal,
-        Err(blocked) => {
-            ui.problem(&blocked.into());
+        Err(problem) => {
+            ui.problem(&problem);
             return Ok(Exit::Trouble);
         }
     };
     if !args.execute {
-        describe(&ready.manifest, &journal, ui).context(STDOUT)?;
+        describe(folder.manifest(), &journal, ui).context(STDOUT)?;
         return Ok(Exit::Clean);
     }
-    if ready.manifest.parts.is_empty() {
+    if folder.manifest().parts.is_empty() {
         if !ui.quiet {
             // If stdout is gone, there is nowhere to report it.
             let _ = writeln!(io::stdout(), "{EMPTY}");
         }
         return Ok(Exit::Clean);
     }
-    Ok(execute(&ready, journal, &stop, ui).await)
+    Ok(execute(&folder, journal, &stop, ui).await)
 }
 
 const EMPTY: &str = "the repair is empty: there is nothing to apply";
@@ -118,8 +120,8 @@ fn describe(manifest: &Manifest, journal: &Journal, ui: &Ui) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let mut line = |text: &str| writeln!(out, "{}", printable(text));
     line(&format!(
-        "made of run {}, the {} being right; for database {}, valid until {}",
-        manifest.run, manifest.authority, manifest.place.database, manifest.expires_at
+        "made from run {} with --authority {}; for database {}, valid until {}",
+        manifest.run, manifest.authority, manifest.written.database, manifest.expires_at
     ))?;
     write_parts(manifest, &mut line)?;
     if let Some((part, batch)) = journal.through {
@@ -129,16 +131,16 @@ fn describe(manifest: &Manifest, journal: &Journal, ui: &Ui) -> io::Result<()> {
     }
     line(match manifest.parts.is_empty() {
         true => EMPTY,
-        false => "every seal is whole; nothing was changed: add --execute to change it",
+        false => "every checksum is correct; nothing was changed: add --execute to apply it",
     })
 }
 
 /// Warns of pairs in which rows still differ, and says which of them the server computes.
-fn warn_of_differing(differing: &Differing, manifest: &Manifest, ui: &Ui) {
+fn warn_of_differing(differing: &DifferingRows, manifest: &Manifest, ui: &Ui) {
     for ((mapping, pair), count) in differing {
         let mut stages = manifest.parts.iter().flat_map(|part| &part.stages);
         let computed = stages.any(|s| s.mapping == *mapping && s.differ.contains_key(pair));
-        let (verb, side) = (if *count == 1 { "differs" } else { "differ" }, &manifest.place.side);
+        let (verb, side) = (if *count == 1 { "differs" } else { "differ" }, &manifest.written.side);
         let message = format!("mapping \"{mapping}\": {} {verb} in pair \"{pair}\"", rows(*count));
         match computed {
             true => ui.warning(
@@ -152,31 +154,31 @@ fn warn_of_differing(differing: &Differing, manifest: &Manifest, ui: &Ui) {
 
 /// Runs the scripts.
 async fn execute(
-    ready: &Ready<'_>,
+    folder: &VerifiedFolder<'_>,
     journal: Journal,
     stop: &watch::Receiver<Stop>,
     ui: &Ui,
 ) -> Exit {
     let mut shown_at = Instant::now();
-    let show = |progress: Progress<'_>| match progress {
-        Progress::Rows(part, so_far) => {
+    let show = |progress: ApplyProgress<'_>| match progress {
+        ApplyProgress::Rows(part, so_far) => {
             if shown_at.elapsed() >= PROGRESS_INTERVAL {
                 shown_at = Instant::now();
                 let file = &part.script.file;
                 ui.status(&format!("{file}: {so_far} of {}", rows(part.rows)));
             }
         }
-        Progress::Held(why) => ui.status(&format!("waiting: {}", printable(why))),
-        Progress::Part(part, before) => {
+        ApplyProgress::Throttled(why) => ui.status(&format!("waiting: {}", printable(why))),
+        ApplyProgress::Part(part, before) => {
             let of_them =
                 if before > 0 { format!(", {before} of them before") } else { String::new() };
             ui.status(&format!("{}: applied, {}{of_them}", part.script.file, rows(part.rows)));
         }
-        Progress::Unrecorded(blocked) => ui.problem_warning(&blocked.clone().into()),
-        Progress::Looking => ui.status("reading every key again on both sides"),
+        ApplyProgress::JournalFailed(problem) => ui.problem_warning(problem),
+        ApplyProgress::Verifying => ui.status("reading every key again on both sides"),
     };
-    match ready.execute(journal, stop, show).await {
-        Applied::Done { keys, agree, differing, passed } => {
+    match folder.apply(journal, stop, show).await {
+        ApplyOutcome::Done { keys, agree, differing, skipped } => {
             if !ui.quiet {
                 // If stdout is gone, the exit code still shows the outcome.
                 let _ =
@@ -185,10 +187,10 @@ async fn execute(
             if agree == keys {
                 return Exit::Clean;
             }
-            warn_of_differing(&differing, &ready.manifest, ui);
-            if passed > 0 {
+            warn_of_differing(&differing, folder.manifest(), ui);
+            if skipped > 0 {
                 let batches =
-                    if passed == 1 { "1 batch was" } else { &format!("{passed} batches were") };
+                    if skipped == 1 { "1 batch was" } else { &format!("{skipped} batches were") };
                 ui.warning(
                     &format!("{batches} applied before and not again"),
                     Some(&format!(
@@ -199,15 +201,15 @@ async fn execute(
             }
             Exit::Diverged
         }
-        Applied::Refused(blocked) => {
-            ui.problem(&blocked.into());
+        ApplyOutcome::Refused(problem) => {
+            ui.problem(&problem);
             Exit::Diverged
         }
-        Applied::Failed(blocked) => {
-            ui.problem(&blocked.into());
+        ApplyOutcome::Failed(problem) => {
+            ui.problem(&problem);
             Exit::Trouble
         }
-        Applied::Stopped => {
+        ApplyOutcome::Stopped => {
             ui.error("interrupted between two batches", Some("Start it again to continue."));
             Exit::Incomplete
         }

@@ -54,7 +54,7 @@ pub(crate) struct CompareArgs {
     #[arg(long, value_name = "TIME", env = "PGRECONCILE_SINCE", value_parser = parse_since, conflicts_with = "sample", help_heading = "What to compare")]
     pub(crate) since: Option<SinceOption>,
 
-    /// Connections a side
+    /// Connections to each side
     #[arg(long, value_name = "N", env = "PGRECONCILE_JOBS", value_parser = clap::value_parser!(u64).range(1..=64), help_heading = "How to compare")]
     jobs: Option<u64>,
 
@@ -381,8 +381,8 @@ async fn run_all(
     let stores = [(args.slice, "--slice"), (args.run_id.is_some(), "--run-id")];
     for (_, flag) in stores.into_iter().filter(|(given, _)| *given) {
         let refused = |(prepared, options)| run::unstorable(prepared, options, flag);
-        if let Some(blocked) = prepared.iter().map(|(p, o)| (p, o)).find_map(refused) {
-            ui.problem(&blocked.into());
+        if let Some(problem) = prepared.iter().map(|(p, o)| (p, o)).find_map(refused) {
+            ui.problem(&problem);
             return Exit::Trouble;
         }
     }

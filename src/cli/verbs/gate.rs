@@ -335,12 +335,12 @@ async fn query_servers(spec: &Spec, ledger: &Ledger, ui: &Ui) -> Option<ServerSt
         Ok(sequences) => {
             run::clocks(&prepared).await.map(|now| (sequences, now)).map_err(|one| vec![one])
         }
-        Err(blocked) => Err(blocked),
+        Err(problems) => Err(problems),
     };
     match answers {
         Ok((sequences, now)) => Some(ServerState { now, prepared: Ok(prepared), sequences }),
-        Err(blocked) => {
-            blocked.into_iter().for_each(|blocked| ui.problem(&blocked.into()));
+        Err(problems) => {
+            problems.iter().for_each(|problem| ui.problem(problem));
             None
         }
     }

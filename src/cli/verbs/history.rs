@@ -39,7 +39,7 @@ pub(crate) struct HistoryArgs {
 /// The format of past runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum HistoryFormat {
-    /// A line a run, the newest last.
+    /// One line per run, the newest last.
     Terminal,
     /// One JSON document.
     Json,

@@ -14,16 +14,16 @@ use crate::cli::exit::{Exit, STDOUT};
 use crate::cli::prior_run::PriorRun;
 use crate::cli::ui::Ui;
 use crate::cli::{signals, specs};
-use crate::repair::{Act, BATCH_ROWS, Findings, Manifest, Unseen};
-use crate::run::{self, Options, RepairOptions, Repaired, Stop};
+use crate::repair::{BATCH_ROWS, IncompleteMapping, Manifest, Operation, RepairFindings};
+use crate::run::{self, Options, RepairOptions, RepairOutcome, Stop};
 use crate::schema::Side;
 use crate::spec::{parse_duration, printable};
 
-/// Write scripts that make one side what the other is, each with its undo, for review
+/// Write scripts that make one side equal to the other, each with its undo, for review
 ///
 /// The keys come from an earlier run, of the ledger or of a .jsonl report; the values are read
-/// again, and what has agreed meanwhile is left alone. Nothing is changed; `psql -f` or
-/// `pgreconcile apply` run what was reviewed.
+/// again, and rows that agree by now are left out. Nothing is changed; `psql -f` or
+/// `pgreconcile apply` run the scripts after the review.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct RepairArgs {
     #[command(flatten)]
@@ -49,8 +49,8 @@ pub(crate) struct RepairArgs {
     #[arg(long, value_name = "KINDS", value_delimiter = ',', default_values = ["insert", "update"])]
     kinds: Vec<KindChoice>,
 
-    /// How long the rows of a range must not change before they are repaired: it is read twice, so
-    /// far apart
+    /// How long the rows of a range must not change before they are repaired: the time between its
+    /// two reads
     #[arg(long, value_name = "TIME", env = "PGRECONCILE_SETTLE", value_parser = parse_duration)]
     settle: Option<Duration>,
 
@@ -84,11 +84,11 @@ enum Authority {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum KindChoice {
-    /// Rows that are missing.
+    /// Missing rows.
     Insert,
     /// Rows that differ.
     Update,
-    /// Rows that are too many.
+    /// Surplus rows.
     Delete,
 }
 
@@ -103,17 +103,17 @@ enum Triggers {
 impl RepairArgs {
     /// Returns the options of the repair.
     fn options(&self) -> RepairOptions {
-        let act = |kind: &KindChoice| match kind {
-            KindChoice::Insert => Act::Insert,
-            KindChoice::Update => Act::Update,
-            KindChoice::Delete => Act::Delete,
+        let operation = |kind: &KindChoice| match kind {
+            KindChoice::Insert => Operation::Insert,
+            KindChoice::Update => Operation::Update,
+            KindChoice::Delete => Operation::Delete,
         };
         RepairOptions {
             authority: match self.authority {
                 Authority::Source => Side::Source,
                 Authority::Target => Side::Target,
             },
-            kinds: self.kinds.iter().map(act).collect(),
+            kinds: self.kinds.iter().map(operation).collect(),
             settle: self.settle,
             batch: usize::try_from(self.batch).unwrap_or(BATCH_ROWS),
             allow_cascade: self.allow_cascade,
@@ -133,8 +133,8 @@ pub(crate) async fn run(args: &RepairArgs, ui: &Ui) -> anyhow::Result<Exit> {
         ui.error("a repair is made for one spec at a time", Some("Name one spec file."));
         return Ok(Exit::Trouble);
     };
-    let mut findings = Findings::default();
-    if !prior.replay(&args.common, spec, ui, &mut |event| findings.hear(event)).await {
+    let mut findings = RepairFindings::default();
+    if !prior.replay(&args.common, spec, ui, &mut |event| findings.add_event(event)).await {
         return Ok(Exit::Trouble);
     }
     // All mappings are planned, since the run has findings of all of them.
@@ -146,8 +146,8 @@ pub(crate) async fn run(args: &RepairArgs, ui: &Ui) -> anyhow::Result<Exit> {
     if let Some(terms) = prior.terms(&args.common, &prepared.spec, &findings.run, ui).await {
         match run::same_servers(prepared, &findings.run, &terms) {
             Ok(sides) => ui.restarted(&sides, &format!("after run {} began", findings.run)),
-            Err(blocked) => {
-                ui.problem(&blocked.into());
+            Err(problem) => {
+                ui.problem(&problem);
                 return Ok(Exit::Trouble);
             }
         }
@@ -169,16 +169,16 @@ pub(crate) async fn run(args: &RepairArgs, ui: &Ui) -> anyhow::Result<Exit> {
     };
     match made {
         Ok(repaired) => show(args, ui, &repaired),
-        Err(blocked) => {
-            blocked.into_iter().for_each(|blocked| ui.problem(&blocked.into()));
+        Err(problems) => {
+            problems.iter().for_each(|problem| ui.problem(problem));
             Ok(Exit::Trouble)
         }
     }
 }
 
-fn show(args: &RepairArgs, ui: &Ui, repaired: &Repaired) -> anyhow::Result<Exit> {
-    for Unseen { mapping, reason } in &repaired.manifest.unseen {
-        let hint = "Rows that the run did not see are not repaired: compare again afterwards.";
+fn show(args: &RepairArgs, ui: &Ui, repaired: &RepairOutcome) -> anyhow::Result<Exit> {
+    for IncompleteMapping { mapping, reason } in &repaired.manifest.unseen {
+        let hint = "Rows that the run did not compare are not repaired: compare again afterwards.";
         ui.warning(&format!("mapping \"{mapping}\": {}", printable(reason)), Some(hint));
     }
     for refused in &repaired.refused {
@@ -191,11 +191,11 @@ fn show(args: &RepairArgs, ui: &Ui, repaired: &Repaired) -> anyhow::Result<Exit>
     Ok(Exit::Clean)
 }
 
-fn write_summary(args: &RepairArgs, ui: &Ui, repaired: &Repaired) -> io::Result<()> {
+fn write_summary(args: &RepairArgs, ui: &Ui, repaired: &RepairOutcome) -> io::Result<()> {
     if ui.quiet {
         return Ok(());
     }
-    let Repaired { manifest, agreed, .. } = repaired;
+    let RepairOutcome { manifest, agreed, .. } = repaired;
     let mut out = io::stdout().lock();
     let mut line = |text: &str| writeln!(out, "{}", printable(text));
     write_parts(manifest, &mut line)?;
@@ -207,7 +207,7 @@ fn write_summary(args: &RepairArgs, ui: &Ui, repaired: &Repaired) -> io::Result<
             left_out.reason
         ))?;
     }
-    line(&format!("agree meanwhile: {}", rows(*agreed)))?;
+    line(&format!("already agree: {}", rows(*agreed)))?;
     if manifest.parts.is_empty() {
         let out = args.out.display();
         return line(&format!("nothing to repair: {out} holds a manifest without scripts"));
@@ -218,7 +218,7 @@ fn write_summary(args: &RepairArgs, ui: &Ui, repaired: &Repaired) -> io::Result<
     line(&format!("next: read the scripts, then pgreconcile apply {spec} {out} --execute"))
 }
 
-/// Writes a line a part: what it does, to how many rows, in which table.
+/// Writes a line for each part: what it does, to how many rows, in which table.
 pub(crate) fn write_parts(
     manifest: &Manifest,
     line: &mut impl FnMut(&str) -> io::Result<()>,
@@ -226,14 +226,14 @@ pub(crate) fn write_parts(
     for part in &manifest.parts {
         let stages = part.stages.iter().map(|stage| {
             let (kind, rows) = (stage.kind.name(), rows(stage.rows));
-            format!("{kind} {rows} of {} table {}", manifest.place.side, stage.table.table)
+            format!("{kind} {rows} of {} table {}", manifest.written.side, stage.table.table)
         });
         let stages = stages.collect::<Vec<_>>().join(", ");
         line(&format!("{}: {stages}", part.script.file))?;
     }
     for stage in manifest.parts.iter().flat_map(|part| &part.stages) {
         for (pair, count) in &stage.differ {
-            let (mapping, side) = (&stage.mapping, &manifest.place.side);
+            let (mapping, side) = (&stage.mapping, &manifest.written.side);
             line(&format!(
                 "still different: {mapping}: {} in pair \"{pair}\", which the {side} computes from other columns",
                 rows(*count)

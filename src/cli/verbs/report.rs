@@ -98,9 +98,7 @@ pub(crate) async fn run(args: &ReportArgs, ui: &Ui) -> anyhow::Result<Exit> {
         Ok(ReplayOutcome::Damaged(run)) => {
             ledger::damaged_run(&run).with_hint("Compare again, or name another run with --run.")
         }
-        Ok(ReplayOutcome::Unfinished) => {
-            Problem::new("that run has not come to its end").with_hint(list)
-        }
+        Ok(ReplayOutcome::Unfinished) => Problem::new("that run has not finished").with_hint(list),
         Ok(ReplayOutcome::Unknown) => match &args.run {
             Some(run) => Problem::new(format!("spec \"{name}\" has no run {run}")),
             None => Problem::new(format!("spec \"{name}\" has no finished run")),

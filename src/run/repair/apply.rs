@@ -1,229 +1,177 @@
-//! Applies a folder of changes that was verified: batch by batch, each one transaction, in the scripts'
-//! order; the first guard that refuses stops it. In the end every key that was touched is read again on
-//! both sides.
+//! Applies a verified folder: batch by batch, each one transaction, in the order of the scripts; the first
+//! guard that rejects a batch stops it. At the end every changed key is read again on both sides.
 //!
-//! Started again it passes over what the journal knows to be committed. A batch that was undone since, or
-//! lost in a failover, runs again: that is one whose every key differs between the sides. Where it only
-//! looks undone, because the application has written each of its rows since, not one is as it was before,
-//! and it is passed over all the same. Any other is applied, or refused and the last.
+//! A second `apply` skips the batches that the journal lists as committed. A batch that was undone since,
+//! or lost in a failover, runs again: that is one whose every key differs between the sides. If it only
+//! appears to be undone, because the application has written each of its rows since, no row is as it was
+//! before the repair, and the batch is skipped, too. Any other batch is applied; if it is rejected, it is
+//! the last one.
 
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::journal::{Journal, Place};
-use super::looking::Differing;
-use super::ready::Ready;
-use super::verified::Verified;
+use super::apply_outcome::{ApplyOutcome, ApplyProgress, failed_batch};
+use super::verify_applied::AppliedState;
+use super::verify_folder::VerifiedFolder;
 use crate::pg::{Lease, PgError, Retries, Session};
-use crate::prepare::{Blocked, Stop};
-use crate::repair::{self, Batch, Change, GUARD, Part, Shape, Stage};
+use crate::prepare::Stop;
+use crate::problem::Problem;
+use crate::repair::{self, Batch, ChangeShape, RepairPart, RepairStage, RowChange};
+use crate::repair_folder::{BatchNumber, Journal, SealedFile};
 use crate::run::batch_interval::BatchInterval;
 use crate::sql::{self, Bind};
 
-/// Rows that travel as one statement's parameters.
+/// Rows that one statement has as parameters.
 const FILL_ROWS: usize = 5_000;
 
-/// How far it has come.
-#[derive(Clone, Debug)]
-pub enum Progress<'p> {
-    /// So many rows of a part are done.
-    Rows(&'p Part, u64),
-    /// The next batch waits, for this reason.
-    Held(&'p str),
-    /// A part is done; so many of its rows were before.
-    Part(&'p Part, u64),
-    /// What is applied cannot be written down any more.
-    Unrecorded(&'p Blocked),
-    /// Keys are being read again.
-    Looking,
-}
-
-/// What came of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Applied {
-    /// All of it ran; so many keys were read again, of which so many agree.
-    Done {
-        /// Keys that were touched.
-        keys: u64,
-        /// Those that agree now.
-        agree: u64,
-        /// In which pairs of which mapping how many of the others differ.
-        differing: Differing,
-        /// Batches that were applied before, and not again.
-        passed: u64,
-    },
-    /// A guard refused.
-    Refused(Blocked),
-    /// Something else stood in the way.
-    Failed(Blocked),
-    /// It was asked to stop between two batches.
-    Stopped,
-}
-
-/// A batch on its way.
-struct Due<'d> {
-    shapes: &'d [Shape],
-    stages: &'d [Stage],
-    changes: &'d [Vec<Change>],
-    place: Place,
+/// A batch that is to be applied.
+struct DueBatch<'d> {
+    shapes: &'d [ChangeShape],
+    stages: &'d [RepairStage],
+    changes: &'d [Vec<RowChange>],
+    number: BatchNumber,
     rows: u64,
 }
 
-/// An apply on its way.
-struct Applying<'a, F> {
-    ready: &'a Ready<'a>,
+/// Applies a folder.
+struct Applier<'a, F> {
+    folder: &'a VerifiedFolder<'a>,
     journal: Journal,
-    spacing: BatchInterval<'a>,
+    interval: BatchInterval<'a>,
     stop: watch::Receiver<Stop>,
-    tell: F,
-    passed: u64,
+    report: F,
+    /// Batches that were applied before.
+    skipped: u64,
 }
 
-impl Ready<'_> {
-    /// Runs every batch in order, but for those that were applied before, then reads every key again.
-    pub async fn execute(
+impl VerifiedFolder<'_> {
+    /// Runs every batch in order, except those that were applied before, then reads every key again.
+    pub async fn apply(
         &self,
         mut journal: Journal,
         stop: &watch::Receiver<Stop>,
-        mut tell: impl FnMut(Progress<'_>),
-    ) -> Applied {
-        if let Err(blocked) = journal.begin() {
-            tell(Progress::Unrecorded(&blocked));
+        mut report: impl FnMut(ApplyProgress<'_>),
+    ) -> ApplyOutcome {
+        if let Err(problem) = journal.open() {
+            report(ApplyProgress::JournalFailed(&problem));
         }
-        let spacing = BatchInterval::new(self.prepared, self.written);
-        let mut applying =
-            Applying { ready: self, journal, spacing, stop: stop.clone(), tell, passed: 0 };
-        for (place, part, verified) in self.parts() {
-            match applying.run_part(place, part, verified).await {
+        let interval = BatchInterval::new(self.prepared, self.written());
+        let stop = stop.clone();
+        let mut applier = Applier { folder: self, journal, interval, stop, report, skipped: 0 };
+        for (number, part, changes) in self.parts() {
+            match applier.apply_part(number, part, changes).await {
                 Ok(None) => {}
-                Ok(Some(ended)) => return ended,
-                Err(blocked) => return Applied::Failed(blocked),
+                Ok(Some(outcome)) => return outcome,
+                Err(problem) => return ApplyOutcome::Failed(problem),
             }
         }
-        (applying.tell)(Progress::Looking);
-        match self.look().await {
-            Ok((keys, agree, differing)) => {
-                Applied::Done { keys, agree, differing, passed: applying.passed }
+        (applier.report)(ApplyProgress::Verifying);
+        match self.verify_applied().await {
+            Ok(AppliedState { keys, agree, differing }) => {
+                ApplyOutcome::Done { keys, agree, differing, skipped: applier.skipped }
             }
-            Err(blocked) => Applied::Failed(blocked),
+            Err(problem) => ApplyOutcome::Failed(problem),
         }
-    }
-
-    fn ended(&self, part: &Part, number: usize, error: PgError) -> Applied {
-        let file = &part.script.file;
-        if is_refusal(&error) {
-            let code = error.sqlstate.as_deref().unwrap_or_default();
-            let (by, helps) = match (code, &error.broken) {
-                (GUARD, _) => (
-                    error.message,
-                    "Compare again and make a new repair; if that is refused as well, a trigger or another unique index stands in its way. Run the script with psql to see the keys.",
-                ),
-                (_, Some(broken)) => (
-                    format!("{broken} (SQLSTATE {code})"),
-                    "A new repair would be refused as well: look at that constraint, then repair the row that it refuses by hand, or leave it out; run the script with psql to see which one.",
-                ),
-                _ => (
-                    format!("a constraint or a trigger (SQLSTATE {code})"),
-                    "A new repair may be refused as well: run the script with psql to see what refuses which row, then repair that by hand, or leave it out.",
-                ),
-            };
-            let message = format!("batch {number} of {file} was refused: {by}");
-            let hint = format!("Nothing of this batch was changed, earlier ones stand. {helps}");
-            return Applied::Refused(Blocked::new(message).with_hint(hint));
-        }
-        let blocked =
-            Blocked::new(format!("batch {number} of {file}: {}: {}", self.written, error.message));
-        let hint = match error.sqlstate.as_deref() {
-            Some("42501") => "The role needs SELECT, INSERT, UPDATE or DELETE on the tables, UPDATE also to delete, and SELECT and UPDATE on sequences.".to_owned(),
-            _ => error.hint.unwrap_or_else(|| {
-                "Nothing is half done; start it again when that is solved.".to_owned()
-            }),
-        };
-        Applied::Failed(blocked.with_hint(hint))
     }
 }
 
-impl<F: FnMut(Progress<'_>)> Applying<'_, F> {
-    /// Runs a part; what ended it early, if anything did.
-    async fn run_part(
+impl<F: FnMut(ApplyProgress<'_>)> Applier<'_, F> {
+    /// Applies a part. Returns the outcome if that ends `apply`.
+    async fn apply_part(
         &mut self,
-        place: usize,
-        part: &Part,
-        verified: &Verified,
-    ) -> Result<Option<Applied>, Blocked> {
-        let ready = self.ready;
-        let plans = ready.plans_of(place);
-        let mut changes = ready.changes(part, verified)?;
+        part_number: usize,
+        part: &RepairPart,
+        changes: &SealedFile,
+    ) -> Result<Option<ApplyOutcome>, Problem> {
+        let folder = self.folder;
+        let plans = folder.plans_of(part_number);
+        let mut changes = folder.open_changes(part, changes)?;
         let (mut number, mut rows, mut before) = (0, 0, 0);
         let mut took = Duration::ZERO;
         while let Some(batch) = changes.next()? {
             if *self.stop.borrow() != Stop::No {
-                return Ok(Some(Applied::Stopped));
+                return Ok(Some(ApplyOutcome::Stopped));
             }
             number += 1;
-            let count = batch.iter().map(|changes| changes.len() as u64).sum::<u64>();
-            let (shapes, stages) = (changes.heading.stages.as_slice(), part.stages.as_slice());
-            let due = Due { shapes, stages, changes: &batch, place: (place, number), rows: count };
-            rows += count;
-            let known = match self.is_committed(&due).await {
-                Ok(Some(known)) => known,
-                Ok(None) => return Ok(Some(Applied::Stopped)),
-                Err(error) => return Ok(Some(ready.ended(part, number, error))),
+            let failed = |error: PgError| -> Result<Option<ApplyOutcome>, Problem> {
+                let outcome = failed_batch((&part.script.file, number), folder.written(), error);
+                Ok(Some(outcome))
             };
-            if known && !ready.is_undone(&plans, shapes, &batch).await? {
-                (self.passed, before) = (self.passed + 1, before + count);
+            let count = batch.iter().map(|changes| changes.len() as u64).sum::<u64>();
+            let (shapes, stages) = (changes.header.stages.as_slice(), part.stages.as_slice());
+            let due = DueBatch {
+                shapes,
+                stages,
+                changes: &batch,
+                number: (part_number, number),
+                rows: count,
+            };
+            rows += count;
+            let was_committed = match self.was_committed(&due).await {
+                Ok(Some(committed)) => committed,
+                Ok(None) => return Ok(Some(ApplyOutcome::Stopped)),
+                Err(error) => return failed(error),
+            };
+            if was_committed && !folder.is_undone(&plans, shapes, &batch).await? {
+                (self.skipped, before) = (self.skipped + 1, before + count);
                 continue;
             }
-            let held = |why: &str| (self.tell)(Progress::Held(why));
-            let turn = self.spacing.turn(took, &mut self.stop, held).await;
-            turn.map_err(|error| Blocked::from((Some(ready.written), error)))?;
+            let throttled = |reason: &str| (self.report)(ApplyProgress::Throttled(reason));
+            let turn = self.interval.turn(took, &mut self.stop, throttled).await;
+            turn.map_err(|error| Problem::from((Some(folder.written()), error)))?;
             let began = Instant::now();
-            match self.run_batch(&due, known).await {
+            match self.run_batch(&due, was_committed).await {
                 Ok(Some(true)) => {}
-                Ok(Some(false)) => (self.passed, before) = (self.passed + 1, before + count),
-                Ok(None) => return Ok(Some(Applied::Stopped)),
-                Err(error) => return Ok(Some(ready.ended(part, number, error))),
+                Ok(Some(false)) => (self.skipped, before) = (self.skipped + 1, before + count),
+                Ok(None) => return Ok(Some(ApplyOutcome::Stopped)),
+                Err(error) => return failed(error),
             }
             took = began.elapsed();
-            (self.tell)(Progress::Rows(part, rows));
+            (self.report)(ApplyProgress::Rows(part, rows));
         }
-        (self.tell)(Progress::Part(part, before));
+        (self.report)(ApplyProgress::Part(part, before));
         Ok(None)
     }
 
-    /// Whether a batch was committed before; nothing if it was asked to stop.
-    async fn is_committed(&mut self, due: &Due<'_>) -> Result<Option<bool>, PgError> {
-        if self.journal.doubt(due.place).is_none() {
-            return Ok(Some(self.journal.has(due.place)));
+    /// Returns whether a batch was committed before; `None` if `apply` was stopped.
+    async fn was_committed(&mut self, due: &DueBatch<'_>) -> Result<Option<bool>, PgError> {
+        if self.journal.in_doubt(due.number).is_none() {
+            return Ok(Some(self.journal.is_committed(due.number)));
         }
-        self.again(async |applying, lease| applying.ask(lease, due).await).await
+        self.retry(async |applier, lease| applier.resolve_doubt(lease, due).await).await
     }
 
-    /// Runs a batch, one that is `known` to have been committed before only if it was undone. Gives
-    /// whether it ran; nothing if it was asked to stop before.
-    async fn run_batch(&mut self, due: &Due<'_>, known: bool) -> Result<Option<bool>, PgError> {
-        self.again(async |applying, lease| {
-            // The try before this one may have ended at its COMMIT.
-            if applying.ask(lease, due).await? {
+    /// Runs a batch; one that was committed before only if it was undone. Returns whether it ran; `None` if
+    /// `apply` was stopped before.
+    async fn run_batch(
+        &mut self,
+        due: &DueBatch<'_>,
+        was_committed: bool,
+    ) -> Result<Option<bool>, PgError> {
+        self.retry(async |applier, lease| {
+            // The connection may have been lost during the COMMIT of the attempt before.
+            if applier.resolve_doubt(lease, due).await? {
                 return Ok(true);
             }
-            applying.write_batch(lease, due, known).await
+            applier.write_batch(lease, due, was_committed).await
         })
         .await
     }
 
-    /// Does something, again where that helps; nothing if it was asked to stop before.
-    async fn again<T>(
+    /// Carries out work on a connection, and retries it after errors that may pass. Returns `None` if
+    /// `apply` was stopped before.
+    async fn retry<T>(
         &mut self,
         mut work: impl AsyncFnMut(&mut Self, &Lease) -> Result<T, PgError>,
     ) -> Result<Option<T>, PgError> {
         let (mut stop, mut faults) = (self.stop.clone(), Retries::against_faults());
+        let pool = &self.folder.prepared.pools[self.folder.written()];
         loop {
             if *stop.borrow() != Stop::No {
                 return Ok(None);
             }
-            let result = match self.ready.prepared.pools[self.ready.written].lease().await {
+            let result = match pool.lease().await {
                 Ok(lease) => {
                     let result = work(self, &lease).await;
                     lease.give_back().await;
@@ -238,78 +186,73 @@ impl<F: FnMut(Progress<'_>)> Applying<'_, F> {
             let Some(pause) = faults.pause().filter(|_| error.may_pass()) else {
                 return Err(error);
             };
-            // Whoever wants it to stop does not wait for the end of the pause.
+            // A signal to stop ends the pause.
             let _ = tokio::time::timeout(pause, stop.changed()).await;
         }
     }
 
-    /// What became of the transaction of a batch that is in doubt: whether it was committed.
-    async fn ask(&mut self, lease: &Lease, due: &Due<'_>) -> Result<bool, PgError> {
-        let Some(transaction) = self.journal.doubt(due.place) else { return Ok(false) };
-        let session = Session::new(&[], self.ready.prepared.spec.compare.statement_timeout);
-        let asked = lease.all(&session, &sql::transaction_status(transaction)).await;
-        let status = match &asked {
+    /// Queries whether the transaction of a batch in doubt was committed.
+    async fn resolve_doubt(&mut self, lease: &Lease, due: &DueBatch<'_>) -> Result<bool, PgError> {
+        let Some(transaction) = self.journal.in_doubt(due.number) else { return Ok(false) };
+        let session = Session::new(&[], self.folder.prepared.spec.compare.statement_timeout);
+        let rows = lease.all(&session, &sql::transaction_status(transaction)).await;
+        let status = match &rows {
             Ok(rows) => rows.first().map_or(Ok(None), |row| row.get::<Option<&str>>(0))?,
-            // Never begun there: the database was put back to an earlier time.
+            // The server has not begun it: the database was restored to an earlier time.
             Err(error) if error.sqlstate.as_deref() == Some("22023") => None,
             Err(error) => return Err(error.clone()),
         };
         match status {
             Some("committed") => {
-                let written = self.journal.committed();
-                self.recorded(written);
+                let recorded = self.journal.record_commit();
+                self.report_journal(recorded);
                 Ok(true)
             }
             Some("in progress") => Err(PgError::not_yet("the batch's last try is not over yet")),
             _ => {
-                self.journal.forget();
+                self.journal.clear_doubt();
                 Ok(false)
             }
         }
     }
 
-    /// Tells, once, that nothing is written down any more.
-    fn recorded(&mut self, written: Result<(), Blocked>) {
-        if let Err(blocked) = written {
-            (self.tell)(Progress::Unrecorded(&blocked));
+    /// Reports that the journal cannot be written. It is not written again afterwards.
+    fn report_journal(&mut self, recorded: Result<(), Problem>) {
+        if let Err(problem) = recorded {
+            (self.report)(ApplyProgress::JournalFailed(&problem));
         }
     }
 
-    /// Gives whether it was written.
+    /// Runs the transaction of a batch. Returns whether it was committed: a batch that was committed
+    /// before is rolled back if no row is as it was before the repair.
     async fn write_batch(
         &mut self,
         lease: &Lease,
-        due: &Due<'_>,
-        known: bool,
+        due: &DueBatch<'_>,
+        was_committed: bool,
     ) -> Result<bool, PgError> {
-        let manifest = &self.ready.manifest;
-        let there: Vec<((&Shape, &Stage), &[Change])> = due
-            .shapes
-            .iter()
-            .zip(due.stages)
-            .zip(due.changes.iter().map(Vec::as_slice))
-            .filter(|(_, changes)| !changes.is_empty())
-            .collect();
+        let manifest = self.folder.manifest();
+        let stages = due.stages();
         let batch = Batch {
-            place: &manifest.place,
+            written: &manifest.written,
             expires: Some(&manifest.expires_at),
-            manner: manifest.manner,
-            stages: there
+            mode: manifest.mode,
+            stages: stages
                 .iter()
-                .map(|((shape, stage), changes)| (*shape, &stage.table, changes.len()))
+                .map(|(shape, stage, changes)| (*shape, &stage.table, changes.len()))
                 .collect(),
         };
         let writing = lease.begin_writing(&batch.opening()).await?;
         let work = async {
-            for (stage, ((shape, _), changes)) in there.iter().enumerate() {
-                let fill = batch.fill(stage);
-                // A setting holds all rows or none.
-                let most = if batch.manner.temporary { FILL_ROWS } else { changes.len() };
+            for (index, (shape, _, changes)) in stages.iter().enumerate() {
+                let fill = batch.fill(index);
+                // A setting contains all rows or none.
+                let most = if batch.mode.temporary { FILL_ROWS } else { changes.len() };
                 for rows in changes.chunks(most) {
                     writing.fill(&fill, &binds(shape, rows)).await?;
                 }
             }
-            if known {
+            if was_committed {
                 let rows = writing.rows(&batch.any_as_before(), &[]).await?;
                 let any = rows.first().ok_or_else(|| PgError::unexpected("no answer"))?;
                 if !any.get::<bool>(0)? {
@@ -329,11 +272,11 @@ impl<F: FnMut(Progress<'_>)> Applying<'_, F> {
                 Ok(false)
             }
             Ok(Some(transaction)) => {
-                let written = self.journal.committing(due.place, due.rows, transaction);
-                self.recorded(written);
+                let recorded = self.journal.record_commit_begin(due.number, due.rows, transaction);
+                self.report_journal(recorded);
                 writing.commit().await?;
-                let written = self.journal.committed();
-                self.recorded(written);
+                let recorded = self.journal.record_commit();
+                self.report_journal(recorded);
                 Ok(true)
             }
             Err(error) => {
@@ -344,14 +287,17 @@ impl<F: FnMut(Progress<'_>)> Applying<'_, F> {
     }
 }
 
-/// Whether an error says that the rows, or what watches over them, did not let a batch pass.
-fn is_refusal(error: &PgError) -> bool {
-    let code = error.sqlstate.as_deref();
-    code.is_some_and(|code| code == GUARD || code.starts_with("23") || code.starts_with("P0"))
+impl DueBatch<'_> {
+    /// Returns the stages that have changes.
+    fn stages(&self) -> Vec<(&ChangeShape, &RepairStage, &[RowChange])> {
+        let stages = self.shapes.iter().zip(self.stages).zip(self.changes);
+        let stages = stages.map(|((shape, stage), changes)| (shape, stage, changes.as_slice()));
+        stages.filter(|(_, _, changes)| !changes.is_empty()).collect()
+    }
 }
 
-/// The rows as parameters: one array of texts a field.
-fn binds(shape: &Shape, rows: &[Change]) -> Vec<Bind> {
-    let bind = |field| Bind::texts(rows.iter().map(|change| repair::value(change, field)));
+/// Returns rows as parameters: for each field an array of texts.
+fn binds(shape: &ChangeShape, rows: &[RowChange]) -> Vec<Bind> {
+    let bind = |field| Bind::texts(rows.iter().map(|change| repair::field_value(change, field)));
     repair::fields(shape).map(bind).collect()
 }
