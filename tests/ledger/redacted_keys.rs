@@ -168,7 +168,7 @@ fn no_file_of_a_ledger_shows_a_redacted_key() {
     std::fs::create_dir(&folder).unwrap();
     // What is looked for would be found.
     spec(&pair, &["i", "u", "k"], false);
-    kill(comparing(&pair, "versions/plain.db", KEY, &[]), |_| !leaks(&folder).is_empty());
+    kill(comparing(&pair, "ledgers/plain.db", KEY, &[]), |_| !leaks(&folder).is_empty());
     std::fs::remove_file(folder.join("plain.db")).unwrap();
     spec(&pair, &["i", "u", "k"], true);
     let count = |table: &str| {
@@ -177,7 +177,7 @@ fn no_file_of_a_ledger_shows_a_redacted_key() {
         let sql = format!("select count(*) from {table}");
         file.query_row(&sql, (), |row| row.get::<_, i64>(0)).unwrap() as u64
     };
-    let (ledger, leaks) = ("versions/test.db", || leaks(&folder));
+    let (ledger, leaks) = ("ledgers/test.db", || leaks(&folder));
     let mut file = Searched { ledger, count: &count, leaks: &leaks, unlock: &|| (), searches: 0 };
     file.withstands_all(&pair);
     fault::KEY_REDACTED.tried(file.searches);
