@@ -126,7 +126,7 @@ async fn replay_ledger(
             let name = run.map(|run| format!(": {run}")).unwrap_or_default();
             (Problem::new(format!("there is no such finished run{name}")), list)
         }
-        (Err(error), _) => (error.into(), list),
+        (Err(error), _) => (error, list),
     };
     Err(problem.with_hint(hint))
 }

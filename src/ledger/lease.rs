@@ -99,7 +99,7 @@ impl Lease {
             return Ok(Acquisition::Acquired(Lease { store: Arc::clone(store), request }));
         }
         let statement = include_str!("statements/shared_lease_holder.sql");
-        let found = store.rows(statement, &values![kind, name]).await?;
+        let found = store.rows(statement, &[kind.into(), name.into()]).await?;
         let holder =
             found.first().map(|record| record.text("holder").map(str::to_owned)).transpose()?;
         Ok(Acquisition::HeldBy(holder.unwrap_or_default()))

@@ -173,16 +173,17 @@ fn rows_of_0_1_0_get_checksums_when_migrated() {
     assert_eq!(numbers(&keeper), "1 1|2 2|4 5");
 }
 
-/// Blanks in its name told what a lease is of; now a column does. The rows stay as sound as they were.
+/// Up to version 3 blanks in a name told what a lease is of. A migration must neither free a spec that a run
+/// holds nor damage a row.
 #[test]
-fn leases_of_version_3_get_their_kind_and_still_exclude() {
+fn leases_of_version_3_get_their_kind_and_still_hold() {
     let (pair, keeper) = (diverged(), keeper_of(3));
     let file = pair.scratch.path().join("old.db");
     let old = rusqlite::Connection::open(&file).unwrap();
     let rows = ROWS_3.replace("pgreconcile.", "").replace("'\\x", "x'");
     old.execute_batch(&format!("begin; {FILE} {FILE_2} {FILE_3} {rows} commit")).unwrap();
     old.execute_batch("pragma application_id = 0x70677263; pragma user_version = 3").unwrap();
-    // A process of the run is alive, and so is a run whose rows are not stored any more.
+    // A process of the run is alive. The other leases are of a run that is not stored any more, and of a spec.
     keeper.sql(
         "update pgreconcile.lease set until = clock_timestamp() + interval '1 h';
          insert into pgreconcile.lease values ('settling 9', 'gone', 'infinity'),

@@ -205,7 +205,7 @@ fn no_file_of_a_ledgers_server_shows_a_redacted_key() {
     let shares = ["--run-id", "shared"];
     end(comparing(&pair, &ledger, KEY, &shares), |chunks| chunks == 5, "INT").exits(3);
     let with = |secret: &str| refused(&comparing(&pair, &ledger, secret, &shares).run());
-    assert!(with(OTHER_KEY)[0].headline.contains("under another PGRECONCILE_REDACT_KEY"));
+    assert!(with(OTHER_KEY)[0].headline.contains("started with another PGRECONCILE_REDACT_KEY"));
     let whole = comparing(&pair, "off", KEY, &[]).run();
     let last = comparing(&pair, &ledger, KEY, &shares).run();
     assert_eq!(last.exits(1).findings(), whole.findings());

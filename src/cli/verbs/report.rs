@@ -104,7 +104,7 @@ pub(crate) async fn run(args: &ReportArgs, ui: &Ui) -> anyhow::Result<Exit> {
             None => Problem::new(format!("spec \"{name}\" has no finished run")),
         }
         .with_hint(list),
-        Err(error) => Problem::from(error).with_hint(list),
+        Err(error) => error.with_hint(list),
     };
     Err(problem).context(store.to_string())
 }
