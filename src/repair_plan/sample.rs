@@ -6,8 +6,8 @@ use super::spool::SpoolWriter;
 use crate::plan::{MappingPlan, sample};
 use crate::repair::{Operation, RowChange, WritableMapping};
 use crate::schema::{
-    Builtin, ColumnName, ForeignKey, ForeignKeyEnd, Identity, PgType, SchemaName, Side,
-    StoredColumn, StoredTable, TableName, Told, UniqueIndex,
+    Builtin, ColumnName, ForeignKey, ForeignKeyEnd, Identity, IndexValueSql, PgType, SchemaName,
+    Side, StoredColumn, StoredTable, TableName, UniqueIndex,
 };
 use crate::sql::Bind;
 
@@ -77,7 +77,7 @@ pub(super) fn link(own: &str, theirs: &str) -> ForeignKey {
 
 /// Returns a unique index of one column, whose values only the server can compute if it is opaque.
 pub(super) fn unique(column: &str, is_opaque: bool) -> UniqueIndex {
-    let told = Told {
+    let told = IndexValueSql {
         value: "hash".to_owned(),
         plain: false,
         coarse: false,
