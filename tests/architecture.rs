@@ -308,7 +308,7 @@ const PLACES: &[(&str, &[&str])] = &[
     ("rustls", &["pg/tls.rs", "pg/connector.rs", "pg/transport.rs"]),
     ("blake3::", &["row/fingerprint.rs"]),
     ("getrandom::", &["row/fingerprint.rs"]),
-    ("rusqlite", &["ledger/file.rs"]),
+    ("rusqlite", &["ledger/storage/file.rs"]),
     ("ring::aead", &["ledger/cipher.rs"]),
     ("ring::rand", &["ledger/cipher.rs"]),
     ("toml::", &["spec/"]),

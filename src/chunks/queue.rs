@@ -448,7 +448,7 @@ mod tests {
         queue.next_step();
         queue.set_histogram(Vec::new(), 0);
         let (mut scans, mut ended) = (0, false);
-        while let Some(next) = queue.next_step() {
+        while !ended && let Some(next) = queue.next_step() {
             match next {
                 ScanStep::Probe { rows, range, .. } => {
                     let from = range.after.as_ref().map_or(0, number);
@@ -459,12 +459,9 @@ mod tests {
                 }
                 ScanStep::Scan { chunk, .. } => {
                     scans += 1;
-                    if queue.set_failed(chunk, ReadFailure::TooLarge, "canceled") {
-                        ended = true;
-                        break;
-                    }
+                    ended = queue.set_failed(chunk, ReadFailure::TooLarge, "canceled");
                 }
-                ScanStep::Histogram { .. } => unreachable!("asked for once"),
+                ScanStep::Histogram { .. } => unreachable!("requested once"),
             }
         }
         assert!(ended && scans < 20, "{scans} scans");

@@ -15,7 +15,7 @@ use super::checksum::{ChecksummedTable, Checksums};
 use super::problems::{damaged_run, unreadable_checkpoint};
 use super::recorder::Recorder;
 use super::redaction::{Redaction, Storage};
-use super::stored_row::{LedgerWrite, StoredRow, values};
+use super::storage::stored_row::{LedgerWrite, StoredRow, values};
 use crate::chunks::{PriorChunk, PriorChunkState, StoredOutcome};
 use crate::compare::RangeComparison;
 use crate::problem::Problem;

@@ -12,16 +12,16 @@
 
 use std::fmt;
 
-use super::stored_row::{StoredRow, StoredValue, values};
+use super::storage::stored_row::{StoredRow, StoredValue, values};
 use crate::row::ChecksumKey;
 
 /// A row whose checksum is not that of its values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Damaged;
+pub(crate) struct Damaged;
 
 /// Computes and verifies the checksums of one ledger.
 #[derive(Clone, Debug)]
-pub(super) struct Checksums(ChecksumKey);
+pub(crate) struct Checksums(ChecksumKey);
 
 /// The name of the ledger's secret, which redacts values and keys the checksums.
 pub(super) const SECRET: &str = "redact";

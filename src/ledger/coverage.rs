@@ -8,8 +8,8 @@ use super::checksum::ChecksummedTable;
 use super::cipher::Cipher;
 use super::recorder::Recorder;
 use super::redaction::Storage;
-use super::store::Store;
-use super::stored_row::{LedgerWrite, values};
+use super::storage::store::Store;
+use super::storage::stored_row::{LedgerWrite, values};
 use crate::problem::Problem;
 use crate::row::{Coverage, CoveredRange, KeyRange, Shares, VerifiedBy};
 

@@ -4,8 +4,8 @@ use super::checksum::ChecksummedTable;
 use super::history::{ReadError, RecordKind};
 use super::problems::from_json;
 use super::run_row::{RunRow, StoredRun};
-use super::store::Store;
-use super::stored_row::StoredRow;
+use super::storage::store::Store;
+use super::storage::stored_row::StoredRow;
 use crate::finding::{RunRecord, Undecided};
 use crate::problem::Problem;
 

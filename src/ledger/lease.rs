@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::lock::Acquisition;
-use super::shared_store::SharedStore;
-use super::store::Store;
-use super::stored_row::{Fence, LedgerWrite, StoredValue, values};
+use super::storage::shared_store::SharedStore;
+use super::storage::store::Store;
+use super::storage::stored_row::{Fence, LedgerWrite, StoredValue, values};
 use crate::problem::Problem;
 
 /// How often a lease must be renewed. It lasts a few times as long (`shared_take_lease.sql`).

@@ -11,8 +11,8 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `store`, `file`, `shared_store`, `stored_row` | the two stores, and what goes into them and comes out |
-//! | `schema`, `migration`, `statements/` | the versions of the tables, and every SQL statement |
+//! | [`storage`] | the two stores, what goes into them and comes out, and the versions of their tables |
+//! | `statements/` | every SQL statement |
 //! | `recorder`, `checkpoint`, `coverage` | what a run writes, and what it reads when it is resumed |
 //! | `history`, `run_order`, `run_row`, `interrupted_run` | what is read of past runs |
 //! | `shared_run`, `lease`, `lock` | a run of many processes; which run excludes which |
@@ -23,8 +23,6 @@ mod checkpoint;
 mod checksum;
 mod cipher;
 mod coverage;
-mod file;
-mod flip_tests;
 mod history;
 mod identity;
 mod interrupted_run;
@@ -32,18 +30,14 @@ mod lease;
 mod leftover_files;
 mod location;
 mod lock;
-mod migration;
 mod problems;
 mod recorder;
 mod redaction;
 mod retention;
 mod run_order;
 mod run_row;
-mod schema;
 mod shared_run;
-mod shared_store;
-mod store;
-mod stored_row;
+mod storage;
 
 pub use checkpoint::{StoredBlockScan, StoredChunks};
 pub use cipher::Cipher;
@@ -58,4 +52,4 @@ pub use problems::{damaged_run, no_answer, unknown_mapping};
 pub use recorder::Recorder;
 pub use redaction::Redaction;
 pub use shared_run::{Shard, ShardCounts, SharedRun};
-pub use store::Store;
+pub use storage::store::Store;

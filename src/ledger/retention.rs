@@ -3,8 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::run_row::StoredRun;
-use super::store::Store;
-use super::stored_row::{LedgerWrite, values};
+use super::storage::store::Store;
+use super::storage::stored_row::{LedgerWrite, values};
 use crate::problem::Problem;
 
 /// How many runs of a spec are kept. Those of the last days are always kept: a gate needs every run of

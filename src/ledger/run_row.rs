@@ -5,13 +5,13 @@
 
 use super::checksum::{ChecksummedTable, Checksums, Damaged};
 use super::problems::{from_json, to_json};
-use super::stored_row::{LedgerWrite, StoredRow, StoredValue, values};
+use super::storage::stored_row::{LedgerWrite, StoredRow, StoredValue, values};
 use crate::finding::{RunRecord, SummaryRecord};
 use crate::problem::Problem;
 
 /// A row of the table `run`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct RunRow {
+pub(crate) struct RunRow {
     /// Its key in the ledger.
     pub(super) number: i64,
     pub(super) id: String,

@@ -6,10 +6,8 @@
 //! in the one way that does not crash an old pooler. `.clippy.toml` lists the functions of the driver
 //! that may not be called.
 
-mod batch;
 mod cancel;
 mod catalog;
-mod catalog_type;
 mod connection;
 mod connector;
 mod conninfo;
@@ -19,31 +17,26 @@ mod libpq_files;
 mod manager;
 mod pipeline;
 mod pool;
-mod query_columns;
 mod quota;
 mod read_settings;
-mod relation;
 mod retry;
 mod row;
-mod sequences;
 mod server;
 mod server_load;
-mod shape;
-mod stored_table;
 mod tls;
 mod transport;
 mod write_transaction;
 
-pub use catalog::{Catalog, RELATIONS_AT_ONCE};
+pub use catalog::query_columns::QueryColumns;
+pub use catalog::reader::{Catalog, RELATIONS_AT_ONCE};
+pub use catalog::sequences::{LastKey, LastKeyQuery};
 pub use connection::{Connection, RowStream};
 pub use conninfo::{Conninfo, ConninfoError, SslMode};
 pub use defaults::resolve;
 pub use error::{PgError, Remedy};
 pub use pool::Pool;
-pub use query_columns::QueryColumns;
 pub use read_settings::ReadSettings;
 pub(crate) use retry::Retries;
 pub use row::Row;
-pub use sequences::{LastKey, LastKeyQuery};
 pub use server_load::{Replay, SessionCounts, StandbyProgress};
 pub use write_transaction::WriteTransaction;

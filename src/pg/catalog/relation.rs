@@ -1,9 +1,9 @@
 //! Reads relations with their columns and indexes from a server's catalog.
 
-use super::catalog::Catalog;
 use super::catalog_type::Types;
-use super::error::PgError;
-use super::row::Row;
+use super::reader::Catalog;
+use crate::pg::error::PgError;
+use crate::pg::row::Row;
 use crate::schema::{
     Collation, Column, ColumnName, Index, IndexColumn, Relation, RelationKind, TableName,
 };

@@ -7,28 +7,28 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::checksum::{ChecksummedTable, Checksums, Damaged, SECRET, secret_row};
 use super::file::FileStore;
-use super::location::Location;
-use super::problems::to_json;
-use super::run_order::in_order;
-use super::run_row::{RunRow, StoredRun};
 use super::shared_store::SharedStore;
 use super::stored_row::{Fence, LedgerWrite, StoredRow, StoredValue, values};
+use crate::ledger::checksum::{ChecksummedTable, Checksums, Damaged, SECRET, secret_row};
+use crate::ledger::location::Location;
+use crate::ledger::problems::to_json;
+use crate::ledger::run_order::in_order;
+use crate::ledger::run_row::{RunRow, StoredRun};
 use crate::problem::Problem;
 use crate::row::random_secret;
 
 /// The last time that a difference was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct PriorSighting {
-    pub(super) first_seen: String,
-    pub(super) runs: u64,
+pub(crate) struct PriorSighting {
+    pub(crate) first_seen: String,
+    pub(crate) runs: u64,
     /// The number of the run that found it last.
-    pub(super) run: i64,
+    pub(crate) run: i64,
     /// The place of that run in the ledger's order.
-    pub(super) order: i64,
+    pub(crate) order: i64,
     /// The keyed hash of its values.
-    pub(super) image: String,
+    pub(crate) image: String,
 }
 
 /// An open ledger.
@@ -90,7 +90,7 @@ impl Store {
         let secret = match store.find_secret().await? {
             Some(secret) => secret,
             None if store
-                .first(include_str!("statements/any_run.sql"), Vec::new())
+                .first(include_str!("../statements/any_run.sql"), Vec::new())
                 .await?
                 .is_some() =>
             {
@@ -109,7 +109,7 @@ impl Store {
 
     /// Reads the ledger's secret, if it has one.
     async fn find_secret(&self) -> Result<Option<Vec<u8>>, Problem> {
-        let find = include_str!("statements/find_secret.sql");
+        let find = include_str!("../statements/find_secret.sql");
         let Some(found) = self.first(find, values![SECRET]).await? else { return Ok(None) };
         let damaged =
             || Problem::new("its secret is damaged, and nothing in it can be verified without");
@@ -123,17 +123,17 @@ impl Store {
     async fn make_secret(&self) -> Result<Vec<u8>, Problem> {
         let secret = random_secret().to_vec();
         let params = secret_row(&secret);
-        self.change(include_str!("statements/add_secret.sql"), params).await?;
+        self.change(include_str!("../statements/add_secret.sql"), params).await?;
         Ok(self.find_secret().await?.unwrap_or(secret))
     }
 
     /// Returns the ledger's own secret.
-    pub(super) fn secret(&self) -> &[u8] {
+    pub(crate) fn secret(&self) -> &[u8] {
         &self.secret
     }
 
     /// Returns the checksums of its rows.
-    pub(super) fn checksums(&self) -> &Checksums {
+    pub(crate) fn checksums(&self) -> &Checksums {
         &self.checksums
     }
 
@@ -146,7 +146,7 @@ impl Store {
     }
 
     /// Returns the store in a database, if it is one and may be written.
-    pub(super) fn shared(&self) -> Option<&Arc<SharedStore>> {
+    pub(crate) fn shared(&self) -> Option<&Arc<SharedStore>> {
         match &self.kind {
             StoreKind::Shared(shared) if !shared.newer => Some(shared),
             StoreKind::File(_) | StoreKind::Shared(_) => None,
@@ -154,7 +154,7 @@ impl Store {
     }
 
     /// Returns the rows of a query.
-    pub(super) async fn rows(
+    pub(crate) async fn rows(
         &self,
         statement: &'static str,
         params: Vec<StoredValue>,
@@ -166,7 +166,7 @@ impl Store {
     }
 
     /// Returns the first row of a query.
-    pub(super) async fn first(
+    pub(crate) async fn first(
         &self,
         statement: &'static str,
         params: Vec<StoredValue>,
@@ -175,7 +175,7 @@ impl Store {
     }
 
     /// Makes a change and returns its rows. Does nothing in a ledger of a newer program.
-    pub(super) async fn change(
+    pub(crate) async fn change(
         &self,
         statement: &'static str,
         params: Vec<StoredValue>,
@@ -190,13 +190,13 @@ impl Store {
     }
 
     /// Makes several changes, or none of them.
-    pub(super) async fn write_all(&self, changes: Vec<LedgerWrite>) -> Result<(), Problem> {
+    pub(crate) async fn write_all(&self, changes: Vec<LedgerWrite>) -> Result<(), Problem> {
         self.write_all_under(None, changes).await
     }
 
     /// Makes several changes as long as a lease is held, or none of them. A ledger in a file has no
     /// leases.
-    pub(super) async fn write_all_under(
+    pub(crate) async fn write_all_under(
         &self,
         fence: Option<&Fence>,
         changes: Vec<LedgerWrite>,
@@ -212,7 +212,7 @@ impl Store {
 
     /// Makes several changes, then those that follow from the rows that the last one returns, or none of
     /// them. Returns these rows.
-    pub(super) async fn write_then(
+    pub(crate) async fn write_then(
         &self,
         fence: Option<&Fence>,
         changes: Vec<LedgerWrite>,
@@ -229,16 +229,16 @@ impl Store {
 
     /// Takes the next number of the ledger. A run gets one when it is started or resumed, and another when
     /// it ends: these numbers, and no clock, tell which of two runs is newer.
-    pub(super) async fn next_number(&self) -> Result<i64, Problem> {
-        let taken = self.change(include_str!("statements/next_number.sql"), Vec::new()).await?;
+    pub(crate) async fn next_number(&self) -> Result<i64, Problem> {
+        let taken = self.change(include_str!("../statements/next_number.sql"), Vec::new()).await?;
         taken.first().map_or(Ok(0), |record| record.int("last"))
     }
 
     /// Reads the runs of a spec in the ledger's order, also damaged ones that only their record assigns to
     /// it.
-    pub(super) async fn read_run_rows(&self, spec: &str) -> Result<Vec<StoredRun>, Problem> {
+    pub(crate) async fn read_run_rows(&self, spec: &str) -> Result<Vec<StoredRun>, Problem> {
         let named = format!("%\"spec\":{}%", to_json(&spec)?);
-        let statement = include_str!("statements/runs_of_spec.sql");
+        let statement = include_str!("../statements/runs_of_spec.sql");
         let found = self.rows(statement, values![spec, named]).await?;
         let stored = found.iter().map(|record| match RunRow::read(&self.checksums, record) {
             Ok(row) => StoredRun::Sound(row),
@@ -250,7 +250,7 @@ impl Store {
 
     /// Adds a run with its checksum, and with the writes that follow from its row. Returns the row, or
     /// `None` if there is such a run already, or the ledger is of a newer program.
-    pub(super) async fn add_run(
+    pub(crate) async fn add_run(
         &self,
         begin: LedgerWrite,
         row: RunRow,
@@ -274,7 +274,7 @@ impl Store {
 
     /// Returns the last sighting of each of these differences before this run, by identity. For those that
     /// were not found before, returns the last one in this run. Damaged ones are left out.
-    pub(super) async fn read_prior_sightings(
+    pub(crate) async fn read_prior_sightings(
         &self,
         identities: &[[u8; 16]],
         run: i64,
@@ -299,7 +299,7 @@ impl Store {
         };
         match &self.kind {
             StoreKind::File(file) => {
-                let statement = include_str!("statements/prior_sighting.sql");
+                let statement = include_str!("../statements/prior_sighting.sql");
                 for identity in identities {
                     let records = file.rows(statement, &[identity[..].into(), run.into()])?;
                     records.iter().try_for_each(&mut take)?;

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::connection::Connection;
-use super::error::PgError;
-use super::read_settings::ReadSettings;
+use crate::pg::connection::Connection;
+use crate::pg::error::PgError;
+use crate::pg::read_settings::ReadSettings;
 use crate::schema::{Builtin, Collation, ColumnType, PgType};
 use crate::sql;
 
@@ -17,7 +17,7 @@ const VECTORS: [u32; 2] = [22, 30];
 const MAX_TYPES: usize = 2_000;
 
 /// Types by OID.
-pub(super) struct Types(BTreeMap<u32, CatalogType>);
+pub(crate) struct Types(BTreeMap<u32, CatalogType>);
 
 struct CatalogType {
     name: String,
@@ -37,7 +37,7 @@ impl CatalogType {
 
 impl Connection {
     /// Reads types and those that they are made of. An OID may occur more than once.
-    pub(super) async fn read_types(
+    pub(crate) async fn read_types(
         &self,
         session: &ReadSettings,
         oids: impl Iterator<Item = u32>,
@@ -64,12 +64,12 @@ impl Connection {
 impl Types {
     /// Returns the type of an expression. Its collation does not matter: no index supports it, so its keys
     /// are compared by bytes.
-    pub(super) fn expression_type(&self, oid: u32, display: String) -> ColumnType {
+    pub(crate) fn expression_type(&self, oid: u32, display: String) -> ColumnType {
         self.column_type(oid, display, -1, (Collation::Linguistic, None))
     }
 
     /// Returns the type of a column or an expression.
-    pub(super) fn column_type(
+    pub(crate) fn column_type(
         &self,
         oid: u32,
         display: String,
@@ -91,7 +91,7 @@ impl Types {
     }
 
     /// Resolves a type.
-    pub(super) fn resolve(&self, oid: u32) -> PgType {
+    pub(crate) fn resolve(&self, oid: u32) -> PgType {
         if let Some(builtin) = Builtin::from_oid(oid) {
             return PgType::Builtin(builtin);
         }

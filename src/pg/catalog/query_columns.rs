@@ -1,9 +1,9 @@
 //! The columns of the operator's queries, and the relations that they read.
 
-use super::connection::Connection;
-use super::error::PgError;
-use super::read_settings::ReadSettings;
-use super::row::Row;
+use crate::pg::connection::Connection;
+use crate::pg::error::PgError;
+use crate::pg::read_settings::ReadSettings;
+use crate::pg::row::Row;
 use crate::spec::{Fragment, Param};
 use crate::sql;
 
@@ -11,9 +11,9 @@ use crate::sql;
 #[derive(Clone, Debug)]
 pub struct QueryColumns {
     /// Each column's name, its type's OID and its type as SQL, in order.
-    pub(super) columns: Vec<(String, u32, String)>,
+    pub(crate) columns: Vec<(String, u32, String)>,
     /// The OIDs of the relations that the server locks for it.
-    pub(super) locked: Vec<i64>,
+    pub(crate) locked: Vec<i64>,
 }
 
 impl Connection {
@@ -22,7 +22,7 @@ impl Connection {
     ///
     /// # Errors
     /// An error that concerns more than one of them.
-    pub(super) async fn read_query_columns(
+    pub(crate) async fn read_query_columns(
         &self,
         operators: &ReadSettings,
         queries: &[&Fragment],

@@ -5,15 +5,15 @@
 
 use jiff::Timestamp;
 
-use super::checksum::{ChecksummedTable, Checksums, secret_row};
-use super::run_row::RunRow;
 use super::stored_row::{LedgerWrite, StoredRow, StoredValue, values};
 use crate::finding::{RunRecord, SummaryRecord};
+use crate::ledger::checksum::{ChecksummedTable, Checksums, secret_row};
+use crate::ledger::run_row::RunRow;
 use crate::problem::Problem;
 use crate::row::random_secret;
 
 /// The tables of a ledger within the transaction of its migration.
-pub(super) trait Tables {
+pub(crate) trait Tables {
     /// The error of the store's transactions.
     type Error;
 
@@ -42,7 +42,7 @@ pub(super) trait Tables {
 }
 
 /// Converts the rows of a ledger of an older version.
-pub(super) async fn convert_rows<T: Tables>(tables: &T, version: i64) -> Result<(), T::Error> {
+pub(crate) async fn convert_rows<T: Tables>(tables: &T, version: i64) -> Result<(), T::Error> {
     if (1..3).contains(&version) {
         drop_old_checkpoints(tables).await?;
         drop_plain_bounds(tables).await?;
@@ -57,10 +57,10 @@ pub(super) async fn convert_rows<T: Tables>(tables: &T, version: i64) -> Result<
 /// start when they are resumed.
 async fn drop_old_checkpoints<T: Tables>(tables: &T) -> Result<(), T::Error> {
     for statement in [
-        include_str!("statements/delete_all_chunks.sql"),
-        include_str!("statements/delete_all_shards.sql"),
-        include_str!("statements/delete_all_rulings.sql"),
-        include_str!("statements/delete_all_passes.sql"),
+        include_str!("../statements/delete_all_chunks.sql"),
+        include_str!("../statements/delete_all_shards.sql"),
+        include_str!("../statements/delete_all_rulings.sql"),
+        include_str!("../statements/delete_all_passes.sql"),
     ] {
         tables.change(statement, Vec::new()).await?;
     }
@@ -73,7 +73,7 @@ const WITHOUT_BOUNDS: [u8; 2] = [0, 0];
 /// Deletes coverage with bounds, which older programs stored in plain: whether the key is redacted is
 /// not known here. The coverage of a mapping that was verified as a whole has no bounds, and stays.
 async fn drop_plain_bounds<T: Tables>(tables: &T) -> Result<(), T::Error> {
-    let statement = include_str!("statements/delete_bounded_coverage.sql");
+    let statement = include_str!("../statements/delete_bounded_coverage.sql");
     tables.change(statement, values![&WITHOUT_BOUNDS[..]]).await?;
     tables.erase_deleted().await
 }
@@ -81,18 +81,18 @@ async fn drop_plain_bounds<T: Tables>(tables: &T) -> Result<(), T::Error> {
 /// Numbers the runs in the order in which they ended, then by id, and sets which run verified each part
 /// of a table. A run without an end has its place by when it was started or resumed.
 async fn number_runs<T: Tables>(tables: &T) -> Result<(), T::Error> {
-    let found = tables.rows(include_str!("statements/every_run.sql"), Vec::new()).await?;
+    let found = tables.rows(include_str!("../statements/every_run.sql"), Vec::new()).await?;
     let mut runs: Vec<RunRow> = found.iter().map(RunRow::unverified).collect();
     runs.sort_by_cached_key(|run| (last_moment(run), run.id.clone()));
     let numbered = (1_i64..).zip(&runs).map(|(place, run)| {
         let statement = match run.summary {
-            Some(_) => include_str!("statements/number_ended_run.sql"),
-            None => include_str!("statements/number_open_run.sql"),
+            Some(_) => include_str!("../statements/number_ended_run.sql"),
+            None => include_str!("../statements/number_open_run.sql"),
         };
         LedgerWrite { statement, params: values![place, run.number] }
     });
     tables.write_all(numbered.collect()).await?;
-    tables.change(include_str!("statements/number_coverage.sql"), Vec::new()).await
+    tables.change(include_str!("../statements/number_coverage.sql"), Vec::new()).await
 }
 
 /// Returns when a run ended, or if it has no end, when it was started or resumed. If its record cannot be
@@ -114,37 +114,38 @@ async fn add_checksums<T: Tables>(tables: &T) -> Result<(), T::Error> {
         params.extend(key.iter().filter_map(|column| row.value(column).cloned()));
         LedgerWrite { statement, params }
     };
-    let coverage = tables.rows(include_str!("statements/every_coverage.sql"), Vec::new()).await?;
+    let coverage =
+        tables.rows(include_str!("../statements/every_coverage.sql"), Vec::new()).await?;
     let sealed = coverage.iter().map(|row| {
         seal(
             ChecksummedTable::Coverage,
             "",
             row,
-            include_str!("statements/seal_coverage.sql"),
+            include_str!("../statements/seal_coverage.sql"),
             &["scope", "mapping", "place"],
         )
     });
     tables.write_all(sealed.collect()).await?;
-    tables.change(include_str!("statements/recount_findings.sql"), Vec::new()).await?;
-    for run in tables.rows(include_str!("statements/every_run.sql"), Vec::new()).await? {
+    tables.change(include_str!("../statements/recount_findings.sql"), Vec::new()).await?;
+    for run in tables.rows(include_str!("../statements/every_run.sql"), Vec::new()).await? {
         let run = RunRow::unverified(&run);
         tables.write_all(vec![run.seal(&checksums)]).await?;
         let number = || StoredValue::from(run.number);
-        let terms = include_str!("statements/terms_of_run.sql");
+        let terms = include_str!("../statements/terms_of_run.sql");
         let terms = tables.rows(terms, values![run.id.as_str()]).await?;
-        let mappings = include_str!("statements/mappings_of_run.sql");
+        let mappings = include_str!("../statements/mappings_of_run.sql");
         let mappings = tables.rows(mappings, vec![number()]).await?;
         for (table, rows, statement, key) in [
             (
                 ChecksummedTable::Terms,
                 terms,
-                include_str!("statements/seal_terms.sql"),
+                include_str!("../statements/seal_terms.sql"),
                 &["run"][..],
             ),
             (
                 ChecksummedTable::Mapping,
                 mappings,
-                include_str!("statements/seal_mapping.sql"),
+                include_str!("../statements/seal_mapping.sql"),
                 &["run", "place"],
             ),
         ] {
@@ -154,13 +155,13 @@ async fn add_checksums<T: Tables>(tables: &T) -> Result<(), T::Error> {
         for (table, find, statement) in [
             (
                 ChecksummedTable::Undecided,
-                include_str!("statements/undecided_of_run.sql"),
-                include_str!("statements/seal_undecided.sql"),
+                include_str!("../statements/undecided_of_run.sql"),
+                include_str!("../statements/seal_undecided.sql"),
             ),
             (
                 ChecksummedTable::Finding,
-                include_str!("statements/findings_of_run.sql"),
-                include_str!("statements/seal_finding.sql"),
+                include_str!("../statements/findings_of_run.sql"),
+                include_str!("../statements/seal_finding.sql"),
             ),
         ] {
             let mut last = StoredValue::Int(i64::MIN);
@@ -179,23 +180,23 @@ async fn add_checksums<T: Tables>(tables: &T) -> Result<(), T::Error> {
 
 /// Adds the checksum of the ledger's secret, and the secret if there is none. Returns the secret.
 async fn seal_secret<T: Tables>(tables: &T) -> Result<Vec<u8>, T::Error> {
-    let found = tables.rows(include_str!("statements/every_secret.sql"), Vec::new()).await?;
+    let found = tables.rows(include_str!("../statements/every_secret.sql"), Vec::new()).await?;
     let Some(found) = found.first() else {
         let secret = random_secret().to_vec();
-        tables.change(include_str!("statements/add_secret.sql"), secret_row(&secret)).await?;
+        tables.change(include_str!("../statements/add_secret.sql"), secret_row(&secret)).await?;
         return Ok(secret);
     };
     let secret = found.bytes("value").map_err(T::convert)?.to_vec();
     let row = secret_row(&secret);
     let params = row.into_iter().rev().take(1).chain(found.value("name").cloned()).collect();
-    tables.change(include_str!("statements/seal_secret.sql"), params).await?;
+    tables.change(include_str!("../statements/seal_secret.sql"), params).await?;
     Ok(secret)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::file::FileStore;
+    use crate::ledger::storage::file::FileStore;
 
     /// A run of a ledger of version 2: its id, when it was started and resumed, and how many minutes it
     /// took after that, if it has an end.
@@ -253,7 +254,7 @@ mod tests {
         ];
         version_2(&path, &runs);
         let store = FileStore::read(&path).await.unwrap().unwrap();
-        let ordered = include_str!("statements/runs_of_spec.sql");
+        let ordered = include_str!("../statements/runs_of_spec.sql");
         let ordered = store.rows(ordered, &["x".into(), "".into()]).unwrap();
         let ids: Vec<String> = ordered.iter().map(|row| RunRow::unverified(row).id).collect();
         assert_eq!(ids, ["F", "A", "B", "C", "D", "E"]);
@@ -268,7 +269,7 @@ mod tests {
         let marks: Vec<i64> = marks.unwrap().iter().map(|row| row.int("run").unwrap()).collect();
         assert_eq!(marks, [1, 0, 0]);
         // The next number is larger than all of them.
-        let next = store.rows(include_str!("statements/next_number.sql"), &[]).unwrap();
+        let next = store.rows(include_str!("../statements/next_number.sql"), &[]).unwrap();
         assert_eq!(next[0].int("last").unwrap(), 7);
     }
 
@@ -278,7 +279,7 @@ mod tests {
         let path = folder.path().join("x.db");
         let store = FileStore::create(&path).await.unwrap();
         let next = || {
-            let taken = store.rows(include_str!("statements/next_number.sql"), &[]).unwrap();
+            let taken = store.rows(include_str!("../statements/next_number.sql"), &[]).unwrap();
             taken[0].int("last").unwrap()
         };
         assert_eq!([next(), next(), next()], [1, 2, 3]);

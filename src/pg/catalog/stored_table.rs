@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::catalog::Catalog;
-use super::error::PgError;
-use super::row::Row;
+use super::reader::Catalog;
+use crate::pg::error::PgError;
+use crate::pg::row::Row;
 use crate::schema::{
     ColumnName, ForeignKey, ForeignKeyEnd, Identity, IndexValueSql, SchemaName, Server,
     StoredColumn, StoredTable, TableName, TablePrivileges, UniqueIndex,

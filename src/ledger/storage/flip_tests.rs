@@ -3,11 +3,7 @@
 
 #[cfg(test)]
 mod tests {
-    use super::super::checkpoint::StoredChunks;
-    use super::super::checksum::{ChecksummedTable, Checksums};
-    use super::super::redaction::decode;
     use super::super::stored_row::{LedgerWrite, StoredRow, StoredValue, values};
-    use super::super::{Location, Recorder, ReplayOutcome, Store, StoredBlockScan};
     use crate::chunks::{PriorChunkState, StoredOutcome};
     use crate::compare::{CandidateKey, PartCounts, RangeComparison};
     use crate::event::Event;
@@ -15,6 +11,10 @@ mod tests {
         Finding, MappingRecord, NamedValues, RangeText, Ruling, RunRecord, SummaryRecord,
         Undecided, Verdict,
     };
+    use crate::ledger::checkpoint::StoredChunks;
+    use crate::ledger::checksum::{ChecksummedTable, Checksums};
+    use crate::ledger::redaction::decode;
+    use crate::ledger::{Location, Recorder, ReplayOutcome, Store, StoredBlockScan};
     use crate::row::{Bound, Coverage, Digest, Key, KeyRange};
     use crate::schema::{BySide, Side};
 
@@ -93,43 +93,43 @@ mod tests {
             (
                 ChecksummedTable::Secret,
                 "",
-                include_str!("statements/find_secret.sql"),
+                include_str!("../statements/find_secret.sql"),
                 values!["redact"],
             ),
             (
                 ChecksummedTable::Run,
                 "01J",
-                include_str!("statements/run_of_number.sql"),
+                include_str!("../statements/run_of_number.sql"),
                 of_run(false),
             ),
             (
                 ChecksummedTable::Mapping,
                 "01J",
-                include_str!("statements/mappings_of_run.sql"),
+                include_str!("../statements/mappings_of_run.sql"),
                 of_run(false),
             ),
             (
                 ChecksummedTable::Undecided,
                 "01J",
-                include_str!("statements/undecided_of_run.sql"),
+                include_str!("../statements/undecided_of_run.sql"),
                 of_run(true),
             ),
             (
                 ChecksummedTable::Finding,
                 "01J",
-                include_str!("statements/findings_of_run.sql"),
+                include_str!("../statements/findings_of_run.sql"),
                 of_run(true),
             ),
             (
                 ChecksummedTable::Terms,
                 "01J",
-                include_str!("statements/terms_of_run.sql"),
+                include_str!("../statements/terms_of_run.sql"),
                 values!["01J"],
             ),
             (
                 ChecksummedTable::Chunk,
                 "01J",
-                include_str!("statements/outcome_of_chunk.sql"),
+                include_str!("../statements/outcome_of_chunk.sql"),
                 values![1_i64, "t", 0_i64],
             ),
             (
@@ -141,19 +141,19 @@ mod tests {
             (
                 ChecksummedTable::Ruling,
                 "01J",
-                include_str!("statements/rulings_of_mapping.sql"),
+                include_str!("../statements/rulings_of_mapping.sql"),
                 of_mapping(),
             ),
             (
                 ChecksummedTable::Pass,
                 "01J",
-                include_str!("statements/pass_of_mapping.sql"),
+                include_str!("../statements/pass_of_mapping.sql"),
                 of_mapping(),
             ),
             (
                 ChecksummedTable::Coverage,
                 "",
-                include_str!("statements/coverage_of_mapping.sql"),
+                include_str!("../statements/coverage_of_mapping.sql"),
                 values!["s", "t"],
             ),
         ]
@@ -299,8 +299,8 @@ mod tests {
     mod decoders {
         use proptest::prelude::*;
 
-        use super::super::super::redaction::encode;
         use super::*;
+        use crate::ledger::redaction::encode;
 
         fn key() -> impl Strategy<Value = Key> {
             let field = prop::collection::vec(any::<u8>(), 0..40);

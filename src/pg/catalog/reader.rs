@@ -1,11 +1,11 @@
 //! Catalog queries of one side for all mappings, many at a time; and checks of the operator's SQL, one
 //! statement for each fragment.
 
-use super::connection::Connection;
-use super::error::PgError;
 use super::query_columns::QueryColumns;
-use super::read_settings::ReadSettings;
-use super::row::Row;
+use crate::pg::connection::Connection;
+use crate::pg::error::PgError;
+use crate::pg::read_settings::ReadSettings;
+use crate::pg::row::Row;
 use crate::schema::{
     Column, ColumnName, ColumnType, Relation, RelationKind, SchemaName, Shape, Side, TableName,
 };
@@ -33,7 +33,7 @@ pub const RELATIONS_AT_ONCE: usize = 500;
 
 impl Catalog<'_> {
     /// Queries items in batches, see [`Connection::query_each`].
-    pub(super) async fn query_each<T, R>(
+    pub(crate) async fn query_each<T, R>(
         &self,
         items: &[T],
         statement: impl Fn(&[T]) -> sql::Statement,

@@ -1,8 +1,8 @@
 //! The sequences of a table's columns, and the last numbers of both.
 
-use super::catalog::Catalog;
-use super::error::PgError;
-use super::row::Row;
+use super::reader::Catalog;
+use crate::pg::error::PgError;
+use crate::pg::row::Row;
 use crate::schema::{ColumnName, Numerals, SchemaName, SequenceLink, TableName};
 use crate::sql;
 

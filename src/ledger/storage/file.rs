@@ -14,10 +14,10 @@ use rusqlite::{
     params_from_iter,
 };
 
-use super::location::{create_database, find_database, make_folder};
 use super::migration::{Tables, convert_rows};
 use super::schema::{VERSION, missing};
 use super::stored_row::{LedgerWrite, StoredRow, StoredValue};
+use crate::ledger::location::{create_database, find_database, make_folder};
 use crate::problem::Problem;
 
 /// Marks a file as a ledger: "pgrc".
@@ -59,15 +59,15 @@ impl ToSql for StoredValue {
 
 /// An open ledger file.
 #[derive(Debug)]
-pub(super) struct FileStore {
+pub(crate) struct FileStore {
     connection: Connection,
     /// Whether a newer program has written it.
-    pub(super) newer: bool,
+    pub(crate) newer: bool,
 }
 
 impl FileStore {
     /// Opens a ledger for writing. Creates the file if there is none.
-    pub(super) async fn create(path: &Path) -> Result<FileStore, Problem> {
+    pub(crate) async fn create(path: &Path) -> Result<FileStore, Problem> {
         make_folder(path).map_err(of_system)?;
         let path = create_database(path).map_err(of_system)?;
         let store = FileStore::connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
@@ -105,13 +105,13 @@ impl FileStore {
     /// opens the ledger does so.
     fn vacuum_if_due(&self) -> Result<(), Problem> {
         if self.connection.table_exists(None, "vacuum_due")? {
-            let _ = self.connection.execute_batch(include_str!("statements/file_vacuum.sql"));
+            let _ = self.connection.execute_batch(include_str!("../statements/file_vacuum.sql"));
         }
         Ok(())
     }
 
     /// Opens a ledger for reading. Returns `None` if there is none.
-    pub(super) async fn read(path: &Path) -> Result<Option<FileStore>, Problem> {
+    pub(crate) async fn read(path: &Path) -> Result<Option<FileStore>, Problem> {
         let Some(found) = find_database(path).map_err(of_system)? else { return Ok(None) };
         let store = FileStore::connect(&found, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         match store.version()? {
@@ -142,7 +142,7 @@ impl FileStore {
     }
 
     /// Runs a statement and returns its rows.
-    pub(super) fn rows(
+    pub(crate) fn rows(
         &self,
         statement: &str,
         params: &[StoredValue],
@@ -159,7 +159,7 @@ impl FileStore {
     }
 
     /// Makes several changes, or none of them. Returns how many rows each has changed.
-    pub(super) fn write_all(&self, changes: &[LedgerWrite]) -> Result<Vec<u64>, Problem> {
+    pub(crate) fn write_all(&self, changes: &[LedgerWrite]) -> Result<Vec<u64>, Problem> {
         // Without a commit it is rolled back when it is dropped.
         let all = self.connection.unchecked_transaction()?;
         let mut counts = Vec::with_capacity(changes.len());
@@ -172,7 +172,7 @@ impl FileStore {
     }
 
     /// Makes several changes, then those that follow from the rows that the last one returns, or none.
-    pub(super) fn write_then(
+    pub(crate) fn write_then(
         &self,
         changes: &[LedgerWrite],
         then: impl Fn(&[StoredRow]) -> Result<Vec<LedgerWrite>, Problem>,
@@ -210,7 +210,7 @@ impl Tables for FileStore {
     }
 
     async fn erase_deleted(&self) -> Result<(), Problem> {
-        Ok(self.connection.execute_batch(include_str!("statements/file_vacuum_due.sql"))?)
+        Ok(self.connection.execute_batch(include_str!("../statements/file_vacuum_due.sql"))?)
     }
 
     async fn write_all(&self, changes: Vec<LedgerWrite>) -> Result<(), Problem> {
@@ -228,7 +228,7 @@ impl Tables for FileStore {
 #[cfg(test)]
 impl FileStore {
     /// Makes a ledger of an older version.
-    pub(super) fn of_version(path: &Path, version: i64) -> FileStore {
+    pub(crate) fn of_version(path: &Path, version: i64) -> FileStore {
         let connection = Connection::open(path).unwrap();
         for step in &missing(0)[..usize::try_from(version).unwrap()] {
             connection.execute_batch(step.file).unwrap();
@@ -290,12 +290,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = FileStore::create(&folder.path().join("x.db")).await.unwrap();
         let add = |run: i64| LedgerWrite {
-            statement: include_str!("statements/add_undecided.sql"),
+            statement: include_str!("../statements/add_undecided.sql"),
             params: vec![run.into(), 0_i64.into(), "{}".into(), StoredValue::Null],
         };
         assert_eq!(store.write_all(&[add(1), add(2)]).unwrap(), vec![1, 1]);
         assert!(store.write_all(&[add(3), add(1)]).is_err());
-        let find = include_str!("statements/undecided_of_run.sql");
+        let find = include_str!("../statements/undecided_of_run.sql");
         let found = |run: i64| store.rows(find, &[run.into(), StoredValue::Int(-1)]).unwrap().len();
         assert_eq!([found(1), found(2), found(3)], [1, 1, 0]);
     }
@@ -351,7 +351,7 @@ mod tests {
         let store = FileStore::create(&path).await.unwrap();
         assert!(!holds(&path, b"CANARYKEY"));
         assert!(!store.connection.table_exists(None, "vacuum_due").unwrap());
-        let mappings = include_str!("statements/covered_mappings.sql");
+        let mappings = include_str!("../statements/covered_mappings.sql");
         let left = store.rows(mappings, &["s".into()]).unwrap();
         assert_eq!(
             left.iter().map(|row| row.text("mapping").unwrap()).collect::<Vec<_>>(),
@@ -364,14 +364,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.db");
         let store = FileStore::create(&path).await.unwrap();
-        let add = include_str!("statements/add_undecided.sql");
+        let add = include_str!("../statements/add_undecided.sql");
         for run in 0..40_i64 {
             let text = "CANARYROW".repeat(200);
             store.rows(add, &[run.into(), 0_i64.into(), text.into(), StoredValue::Null]).unwrap();
         }
         assert!(holds(&path, b"CANARYROW"));
         for run in 0..40_i64 {
-            store.rows(include_str!("statements/delete_undecided.sql"), &[run.into()]).unwrap();
+            store.rows(include_str!("../statements/delete_undecided.sql"), &[run.into()]).unwrap();
         }
         assert!(!holds(&path, b"CANARYROW"));
     }

@@ -20,7 +20,7 @@ use crate::schema::{Builtin, SchemaName};
 use crate::sql::{Bind, Statement};
 
 const SCHEMA: &str = "pgreconcile";
-const BEGIN: &str = include_str!("statements/shared_begin.sql");
+const BEGIN: &str = include_str!("../statements/shared_begin.sql");
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often an action is tried, with growing pauses: a server may take 15 s to restart.
 const TRIES: u32 = 6;
@@ -29,11 +29,11 @@ const INSUFFICIENT_PRIVILEGE: &str = "42501";
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
 /// An open ledger in a database.
-pub(super) struct SharedStore {
+pub(crate) struct SharedStore {
     pool: Pool,
     session: ReadSettings,
     /// Whether a newer program has made its tables.
-    pub(super) newer: bool,
+    pub(crate) newer: bool,
 }
 
 impl fmt::Debug for SharedStore {
@@ -52,14 +52,14 @@ fn of_server(error: PgError) -> Problem {
 
 impl SharedStore {
     /// Opens the ledger of a database. Creates the tables if there are none.
-    pub(super) async fn create(url: &str) -> Result<SharedStore, Problem> {
+    pub(crate) async fn create(url: &str) -> Result<SharedStore, Problem> {
         let store = SharedStore::connect(url)?;
         let version = store.version().await?;
         store.migrated(version).await
     }
 
     /// Opens the ledger of a database. Returns `None` if there is none.
-    pub(super) async fn read(url: &str) -> Result<Option<SharedStore>, Problem> {
+    pub(crate) async fn read(url: &str) -> Result<Option<SharedStore>, Problem> {
         let store = SharedStore::connect(url)?;
         match store.version().await? {
             0 => Ok(None),
@@ -75,11 +75,11 @@ impl SharedStore {
 
     /// Returns the version of its tables; 0 if it has none.
     async fn version(&self) -> Result<i64, Problem> {
-        let found = self.rows(include_str!("statements/shared_exists.sql"), &[]).await?;
+        let found = self.rows(include_str!("../statements/shared_exists.sql"), &[]).await?;
         if found.first().is_none_or(|record| record.values() == [StoredValue::Null]) {
             return Ok(0);
         }
-        let found = self.rows(include_str!("statements/shared_version.sql"), &[]).await?;
+        let found = self.rows(include_str!("../statements/shared_version.sql"), &[]).await?;
         found.first().map_or(Ok(0), |record| record.int("version"))
     }
 
@@ -101,7 +101,7 @@ impl SharedStore {
     }
 
     /// Returns the rows of a query.
-    pub(super) async fn rows(
+    pub(crate) async fn rows(
         &self,
         statement: &str,
         params: &[StoredValue],
@@ -111,12 +111,12 @@ impl SharedStore {
     }
 
     /// Returns the prior sightings of these differences.
-    pub(super) async fn read_prior_sightings(
+    pub(crate) async fn read_prior_sightings(
         &self,
         identities: &[[u8; 16]],
         run: i64,
     ) -> Result<Vec<StoredRow>, Problem> {
-        let text = include_str!("statements/shared_prior_sightings.sql").to_owned();
+        let text = include_str!("../statements/shared_prior_sightings.sql").to_owned();
         let identities = identities.iter().map(|identity| &identity[..]);
         self.query(&Statement {
             text,
@@ -127,7 +127,7 @@ impl SharedStore {
 
     /// Divides a mapping into shards, unless that has been done. Of two processes, one waits for the other
     /// at the run's row.
-    pub(super) async fn create_shards(
+    pub(crate) async fn create_shards(
         &self,
         run: i64,
         mapping: &str,
@@ -139,8 +139,8 @@ impl SharedStore {
         let lock = vec![Bind::int8(run)];
         let cut = vec![Bind::int8(run), Bind::text(mapping), ranges, checksums];
         let sent = [
-            (include_str!("statements/shared_lock_run.sql"), lock),
-            (include_str!("statements/shared_create_shards.sql"), cut),
+            (include_str!("../statements/shared_lock_run.sql"), lock),
+            (include_str!("../statements/shared_create_shards.sql"), cut),
         ];
         let made = async |writing: &WriteTransaction<'_>| Ok(writing.execute_all(&sent).await?);
         self.retry(async |lease| in_transaction(lease, &made).await).await.map(drop)
@@ -160,7 +160,7 @@ impl SharedStore {
     }
 
     /// Makes a change and returns its rows.
-    pub(super) async fn change(
+    pub(crate) async fn change(
         &self,
         statement: &str,
         params: &[StoredValue],
@@ -173,7 +173,7 @@ impl SharedStore {
     }
 
     /// Makes several changes as long as a lease is held, or none of them.
-    pub(super) async fn write_all(
+    pub(crate) async fn write_all(
         &self,
         fence: Option<&Fence>,
         changes: &[LedgerWrite],
@@ -202,7 +202,7 @@ impl SharedStore {
 
     /// Makes several changes as long as a lease is held, then those that follow from the rows that the last
     /// one returns, or none of them.
-    pub(super) async fn write_then(
+    pub(crate) async fn write_then(
         &self,
         fence: Option<&Fence>,
         changes: &[LedgerWrite],
@@ -248,7 +248,7 @@ impl SharedStore {
 }
 
 /// Why a transaction was rolled back.
-pub(super) enum TransactionError {
+pub(crate) enum TransactionError {
     /// An error of the server or of the connection.
     Server(PgError),
     /// Another process has taken the lease over.
@@ -307,11 +307,12 @@ async fn in_transaction<T>(
 /// Creates the tables that are missing, unless another process has just done so. Returns the version
 /// after that.
 async fn migrate(writing: &WriteTransaction<'_>) -> Result<i64, TransactionError> {
-    writing.execute_batch(include_str!("statements/shared_create.sql")).await?;
-    let found = writing.query(include_str!("statements/shared_exists.sql"), &[]).await?;
+    writing.execute_batch(include_str!("../statements/shared_create.sql")).await?;
+    let found = writing.query(include_str!("../statements/shared_exists.sql"), &[]).await?;
     let version = match found.first().is_some_and(|row| row.field(0).is_some()) {
         true => {
-            let found = writing.query(include_str!("statements/shared_version.sql"), &[]).await?;
+            let found =
+                writing.query(include_str!("../statements/shared_version.sql"), &[]).await?;
             found.first().map_or(Ok(0), |row| row.get::<i64>(0))?
         }
         false => 0,
@@ -320,12 +321,12 @@ async fn migrate(writing: &WriteTransaction<'_>) -> Result<i64, TransactionError
     if steps.is_empty() {
         return Ok(version);
     }
-    writing.execute_batch(include_str!("statements/shared_become_owner.sql")).await?;
+    writing.execute_batch(include_str!("../statements/shared_become_owner.sql")).await?;
     for step in steps {
         writing.execute_batch(step.shared).await?;
     }
     convert_rows(writing, version).await?;
-    let add = include_str!("statements/shared_add_version.sql");
+    let add = include_str!("../statements/shared_add_version.sql");
     Ok(writing.execute(add, &[Bind::int8(VERSION)]).await.map(|()| VERSION)?)
 }
 
@@ -350,7 +351,7 @@ impl Tables for WriteTransaction<'_> {
     }
 
     async fn erase_deleted(&self) -> Result<(), TransactionError> {
-        Ok(self.execute_batch(include_str!("statements/shared_erase_deleted.sql")).await?)
+        Ok(self.execute_batch(include_str!("../statements/shared_erase_deleted.sql")).await?)
     }
 
     async fn write_all(&self, changes: Vec<LedgerWrite>) -> Result<(), TransactionError> {

@@ -1,17 +1,17 @@
 //! Reads the shape of what a side reads from, as its server has it now.
 
-use super::connection::Connection;
-use super::error::PgError;
 use super::query_columns::QueryColumns;
-use super::read_settings::ReadSettings;
-use super::row::Row;
-use super::server::{instance, timeline, version};
+use crate::pg::connection::Connection;
+use crate::pg::error::PgError;
+use crate::pg::read_settings::ReadSettings;
+use crate::pg::row::Row;
+use crate::pg::server::{instance, timeline, version};
 use crate::schema::{Shape, ShapeColumn, ShapeRelation, TableName};
 use crate::spec::{Fragment, Param, Reads};
 use crate::sql;
 
 /// A shape, with the columns of the query if it is that of a query.
-pub(super) type Shaped = (Shape, Option<QueryColumns>);
+pub(crate) type Shaped = (Shape, Option<QueryColumns>);
 
 impl Connection {
     /// Reads the shape of a side. `own` resolves names in `pg_catalog` alone, `operators` in the side's
@@ -36,7 +36,7 @@ impl Connection {
     ///
     /// # Errors
     /// An error that concerns more than one of them.
-    pub(super) async fn read_shapes(
+    pub(crate) async fn read_shapes(
         &self,
         (own, most): (&ReadSettings, usize),
         operators: &ReadSettings,

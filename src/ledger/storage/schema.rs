@@ -7,38 +7,38 @@
 
 /// The step from one version to the next.
 #[derive(Debug)]
-pub(super) struct VersionStep {
+pub(crate) struct VersionStep {
     /// For an SQLite file.
-    pub(super) file: &'static str,
+    pub(crate) file: &'static str,
     /// For a PostgreSQL database.
-    pub(super) shared: &'static str,
+    pub(crate) shared: &'static str,
 }
 
 /// All steps. A new version adds one at the end; the others never change.
 const STEPS: [VersionStep; 4] = [
     VersionStep {
-        file: include_str!("statements/schema_1.sql"),
-        shared: include_str!("statements/shared_schema_1.sql"),
+        file: include_str!("../statements/schema_1.sql"),
+        shared: include_str!("../statements/shared_schema_1.sql"),
     },
     VersionStep {
-        file: include_str!("statements/schema_2.sql"),
-        shared: include_str!("statements/shared_schema_2.sql"),
+        file: include_str!("../statements/schema_2.sql"),
+        shared: include_str!("../statements/shared_schema_2.sql"),
     },
     VersionStep {
-        file: include_str!("statements/schema_3.sql"),
-        shared: include_str!("statements/shared_schema_3.sql"),
+        file: include_str!("../statements/schema_3.sql"),
+        shared: include_str!("../statements/shared_schema_3.sql"),
     },
     VersionStep {
-        file: include_str!("statements/schema_4.sql"),
-        shared: include_str!("statements/shared_schema_4.sql"),
+        file: include_str!("../statements/schema_4.sql"),
+        shared: include_str!("../statements/shared_schema_4.sql"),
     },
 ];
 
 /// The version that this program writes. A ledger without tables has version 0.
-pub(super) const VERSION: i64 = STEPS.len() as i64;
+pub(crate) const VERSION: i64 = STEPS.len() as i64;
 
 /// Returns the steps that a ledger of a version lacks; none if it has this version or a newer one.
-pub(super) fn missing(version: i64) -> &'static [VersionStep] {
+pub(crate) fn missing(version: i64) -> &'static [VersionStep] {
     usize::try_from(version).ok().and_then(|made| STEPS.get(made..)).unwrap_or_default()
 }
 

@@ -7,10 +7,10 @@
 
 use std::ops::Range;
 
-use super::connection::Connection;
-use super::error::{PgError, Remedy};
-use super::read_settings::ReadSettings;
-use super::row::Row;
+use crate::pg::connection::Connection;
+use crate::pg::error::{PgError, Remedy};
+use crate::pg::read_settings::ReadSettings;
+use crate::pg::row::Row;
 use crate::sql::Statement;
 
 impl Connection {
@@ -20,7 +20,7 @@ impl Connection {
     ///
     /// # Errors
     /// The server's error. If a single item is too large, the message names it.
-    pub(super) async fn query_each<T, R>(
+    pub(crate) async fn query_each<T, R>(
         &self,
         (session, most): (&ReadSettings, usize),
         items: &[T],

@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use super::problems::unreadable_record;
+use crate::ledger::problems::unreadable_record;
 use crate::problem::Problem;
 
 /// A value of one of the few types that the ledger's tables have.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum StoredValue {
+pub(crate) enum StoredValue {
     Null,
     Int(i64),
     Text(String),
@@ -55,46 +55,46 @@ impl From<Vec<u8>> for StoredValue {
 /// Makes the values of a row: `values![run, "a", bytes]`.
 macro_rules! values {
     ($($value:expr),* $(,)?) => {
-        vec![$($crate::ledger::stored_row::StoredValue::from($value)),*]
+        vec![$($crate::ledger::storage::stored_row::StoredValue::from($value)),*]
     };
 }
-pub(super) use values;
+pub(crate) use values;
 
 /// A statement that changes something.
 #[derive(Clone, Debug)]
-pub(super) struct LedgerWrite {
-    pub(super) statement: &'static str,
-    pub(super) params: Vec<StoredValue>,
+pub(crate) struct LedgerWrite {
+    pub(crate) statement: &'static str,
+    pub(crate) params: Vec<StoredValue>,
 }
 
 /// A query that finds a row as long as no other process has taken a lease over.
 #[derive(Debug)]
-pub(super) struct Fence(pub(super) LedgerWrite);
+pub(crate) struct Fence(pub(crate) LedgerWrite);
 
 /// A row that a query returned. Its values are read by the names of their columns.
 #[derive(Clone, Debug)]
-pub(super) struct StoredRow {
+pub(crate) struct StoredRow {
     columns: Arc<[String]>,
     values: Vec<StoredValue>,
 }
 
 impl StoredRow {
-    pub(super) fn new(columns: &Arc<[String]>, values: Vec<StoredValue>) -> StoredRow {
+    pub(crate) fn new(columns: &Arc<[String]>, values: Vec<StoredValue>) -> StoredRow {
         StoredRow { columns: Arc::clone(columns), values }
     }
 
     /// Returns its values, in the order of its columns.
-    pub(super) fn values(&self) -> &[StoredValue] {
+    pub(crate) fn values(&self) -> &[StoredValue] {
         &self.values
     }
 
     /// Returns the columns up to this one.
-    pub(super) fn through(&self, column: &str) -> StoredRow {
+    pub(crate) fn through(&self, column: &str) -> StoredRow {
         self.part(0, self.behind(column))
     }
 
     /// Returns the columns behind this one.
-    pub(super) fn after(&self, column: &str) -> StoredRow {
+    pub(crate) fn after(&self, column: &str) -> StoredRow {
         self.part(self.behind(column), self.values.len())
     }
 
@@ -114,37 +114,37 @@ impl StoredRow {
     }
 
     /// Returns the value of a column, if there is such a column.
-    pub(super) fn value(&self, column: &str) -> Option<&StoredValue> {
+    pub(crate) fn value(&self, column: &str) -> Option<&StoredValue> {
         let place = self.columns.iter().position(|name| name == column)?;
         self.values.get(place)
     }
 
-    pub(super) fn int(&self, column: &str) -> Result<i64, Problem> {
+    pub(crate) fn int(&self, column: &str) -> Result<i64, Problem> {
         match self.value(column) {
             Some(StoredValue::Int(number)) => Ok(*number),
             _ => Err(other_type(column)),
         }
     }
 
-    pub(super) fn count(&self, column: &str) -> Result<u64, Problem> {
+    pub(crate) fn count(&self, column: &str) -> Result<u64, Problem> {
         u64::try_from(self.int(column)?).map_err(|_| other_type(column))
     }
 
-    pub(super) fn text(&self, column: &str) -> Result<&str, Problem> {
+    pub(crate) fn text(&self, column: &str) -> Result<&str, Problem> {
         match self.value(column) {
             Some(StoredValue::Text(text)) => Ok(text),
             _ => Err(other_type(column)),
         }
     }
 
-    pub(super) fn maybe_int(&self, column: &str) -> Result<Option<i64>, Problem> {
+    pub(crate) fn maybe_int(&self, column: &str) -> Result<Option<i64>, Problem> {
         match self.value(column) {
             Some(StoredValue::Null) => Ok(None),
             _ => self.int(column).map(Some),
         }
     }
 
-    pub(super) fn bytes(&self, column: &str) -> Result<&[u8], Problem> {
+    pub(crate) fn bytes(&self, column: &str) -> Result<&[u8], Problem> {
         match self.value(column) {
             Some(StoredValue::Bytes(bytes)) => Ok(bytes),
             _ => Err(other_type(column)),
@@ -159,12 +159,12 @@ fn other_type(column: &str) -> Problem {
 #[cfg(test)]
 impl StoredRow {
     /// Makes a row whose columns have no names.
-    pub(super) fn unnamed(values: Vec<StoredValue>) -> StoredRow {
+    pub(crate) fn unnamed(values: Vec<StoredValue>) -> StoredRow {
         StoredRow { columns: Arc::default(), values }
     }
 
     /// Returns the row with another value in this place.
-    pub(super) fn with(&self, place: usize, value: StoredValue) -> StoredRow {
+    pub(crate) fn with(&self, place: usize, value: StoredValue) -> StoredRow {
         let mut row = self.clone();
         row.values[place] = value;
         row
