@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::one_sided::StoredPart;
+use super::open_ranges::StoredPart;
 use crate::chunks::{BlockScanState, PriorChunk, StoredOutcome};
 use crate::compare::PartCounts;
 use crate::finding::Ruling;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::context::{CandidateSettings, Context};
 use super::mode::Mode;
-use super::one_sided::{ConfirmedRange, OpenRanges, PartPlace, StoredPart};
+use super::open_ranges::{ConfirmedRange, OpenRanges, PartPlace, StoredPart};
 use super::queue::OpenCandidate;
 use super::result::MappingResult;
 use super::task::{CountedRows, GapSearch, Task};

@@ -11,7 +11,7 @@
 //! | `mapping`, `mode` | the state of a mapping: all rows, prior findings, a slice, a shard |
 //! | `task`, `next_task`, `answers`, `abandon` | what a worker does for it, and what follows |
 //! | `scan` | results of chunks and blocks |
-//! | `queue`, `settlement`, `one_sided` | candidates until they are settled |
+//! | `queue`, `settlement`, `open_ranges` | candidates until they are settled |
 //! | `prior_findings`, `prior_keys`, `slice`, `shard` | what the modes have of their own |
 //! | `checkpoints`, `resume` | what is stored of it, and resuming from that |
 //! | `result` | row counts and findings |
@@ -25,7 +25,7 @@ mod context;
 mod mapping;
 mod mode;
 mod next_task;
-mod one_sided;
+mod open_ranges;
 mod prior_findings;
 mod prior_keys;
 mod queue;

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::one_sided::PartPlace;
+use super::open_ranges::PartPlace;
 use crate::compare::PartCounts;
 use crate::finding::{Candidate, Ruling, Subject};
 use crate::plan::MappingPlan;

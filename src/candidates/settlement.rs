@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::context::Context;
 use super::mapping::{MappingState, only};
-use super::one_sided::ConfirmedRange;
+use super::open_ranges::ConfirmedRange;
 use super::queue::OpenCandidate;
 use super::result::FindingDetails;
 use super::task::{CountedRows, Rescan, Task, UnreadableKey};

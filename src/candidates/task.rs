@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::one_sided::ConfirmedRange;
+use super::open_ranges::ConfirmedRange;
 use super::queue::OpenCandidate;
 use crate::chunks::{BlockRead, BlockResult};
 use crate::compare::{

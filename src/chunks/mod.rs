@@ -4,7 +4,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `queue` | the chunk queue of a mapping |
-//! | `remaining`, `boundaries`, `in_flight` | its parts: remaining ranges, chunk boundaries, chunks in flight |
+//! | `remaining_ranges`, `boundaries`, `in_flight` | its parts: remaining ranges, chunk boundaries, chunks in flight |
 //! | `size`, `histogram`, `sample` | where a chunk ends: by time, by statistics, in a sample |
 //! | `block_scan` | the table scan by blocks, where keys have no useful order |
 //! | `step` | what a scan needs next |
@@ -19,7 +19,7 @@ mod histogram;
 mod in_flight;
 mod prior;
 mod queue;
-mod remaining;
+mod remaining_ranges;
 mod sample;
 mod settings;
 mod shards;
@@ -33,7 +33,7 @@ pub(crate) use failure::{LEAST_ROWS, ReadFailure};
 pub(crate) use in_flight::{ChunkOutcome, FinishedChunk, MOST_GIVEN_UP};
 pub use prior::{PriorChunk, PriorChunkState, StoredOutcome};
 pub(crate) use queue::ChunkQueue;
-pub(crate) use remaining::ScanRange;
+pub(crate) use remaining_ranges::ScanRange;
 pub(crate) use settings::ChunkSettings;
 pub(crate) use shards::{bounds_between, tiles_between};
 pub(crate) use size::MOST_CHANGED_KEYS;

@@ -17,7 +17,7 @@ use super::boundaries::{ChunkBoundaries, Readiness};
 use super::failure::ReadFailure;
 use super::in_flight::{AfterFailure, ChunkOutcome, ChunkState, ChunksInFlight, FinishedChunk};
 use super::prior::PriorChunk;
-use super::remaining::{Remaining, ScanRange};
+use super::remaining_ranges::{Remaining, ScanRange};
 use super::settings::ChunkSettings;
 use super::step::ScanStep;
 use crate::compare::RangeComparison;
@@ -401,9 +401,7 @@ mod tests {
         let mut plan = sample::same(&[("id", Builtin::Int4, true)], &["id"]);
         plan.chunk_rows = chunk_rows;
         let mut queue = ChunkQueue::new(&plan, ChunkSettings::of(&CompareSettings::default()));
-        let mut finished = Vec::new();
-        let mut fails = fails.iter();
-        let mut again = None;
+        let (mut finished, mut fails, mut again) = (Vec::new(), fails.iter(), None);
         while let Some(next) = again.take().or_else(|| queue.next_step()) {
             match next {
                 ScanStep::Histogram { .. } => {

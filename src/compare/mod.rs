@@ -4,7 +4,7 @@
 mod buckets;
 mod drill_down;
 mod item;
-mod one_sided;
+mod one_sided_ranges;
 mod part_counts;
 mod row_diff;
 mod row_matcher;
@@ -13,7 +13,7 @@ mod tolerance;
 pub use buckets::{BlockQuery, BucketGroup, BucketRow, Buckets, BucketsProgress, ScanOutcome};
 pub use drill_down::{DrillDown, DrillStep, Expectation, RangeComparison, RangeDigest};
 pub use item::{Item, KeyGap, OneSidedRange, RangeEvent};
-pub use one_sided::RangeCollector;
+pub use one_sided_ranges::RangeCollector;
 pub use part_counts::{MatchedGroups, PartCounts};
 pub use row_diff::{KeyRows, RowDiff, display_text, elements, text_field};
 pub use row_matcher::{Advance, CandidateKey, RowMatcher};

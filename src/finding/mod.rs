@@ -13,7 +13,7 @@ mod groups;
 mod hint;
 mod history;
 mod kind;
-mod named;
+mod named_values;
 mod record;
 mod sort_key;
 mod throttle;
@@ -26,7 +26,7 @@ pub use groups::{GroupRecord, GroupedCounts};
 pub use hint::{Hint, MIN_SHARE};
 pub use history::{History, PastRun, Trend, VerifiedShare};
 pub use kind::{Disposition, DivergenceKind};
-pub use named::NamedValues;
+pub use named_values::NamedValues;
 pub use record::{
     CHANGED, ExpiredAccept, MappingRecord, NotRecalled, ReadAgain, RunRecord, SummaryRecord,
     Undecided, format_timestamp,

@@ -37,7 +37,7 @@ pub(crate) struct RunRow {
 
 /// A run with the result of its verification.
 #[derive(Clone, Debug)]
-pub(super) enum StoredRun {
+pub(crate) enum StoredRun {
     /// Its checksum matches.
     Sound(RunRow),
     /// Its checksum does not match: any of its values may be wrong.

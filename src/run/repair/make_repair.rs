@@ -42,7 +42,7 @@ pub struct RepairOutcome {
 }
 
 /// What one attempt to make a repair starts from.
-struct Attempt<'a> {
+struct RepairAttempt<'a> {
     prepared: &'a Prepared,
     options: &'a RepairOptions,
     plans: &'a [MappingPlan],
@@ -79,7 +79,7 @@ pub async fn repair(
     (manifest.left_out, manifest.unseen) = (excluded, incomplete);
     retry(async || {
         let leases = lease_both(prepared).await.map_err(|problem| vec![problem])?;
-        let attempt = Attempt {
+        let attempt = RepairAttempt {
             prepared,
             options,
             plans: &plans,
@@ -98,7 +98,7 @@ pub async fn repair(
 /// Makes a repair of every mapping that can be repaired: tries again without the mappings that turn out
 /// not to be.
 async fn make_repair(
-    all: Attempt<'_>,
+    all: RepairAttempt<'_>,
     mut problems: Vec<MappingProblem>,
     leases: &BySide<Connection>,
     out: &Path,
@@ -112,7 +112,7 @@ async fn make_repair(
         }
         let mut manifest = all.manifest.clone();
         manifest.left_out.extend(excluded_rows(&problems, plans, &all.wanted));
-        let attempt = Attempt { wanted, is_partial: !problems.is_empty(), manifest, ..all };
+        let attempt = RepairAttempt { wanted, is_partial: !problems.is_empty(), manifest, ..all };
         match Box::pin(try_repair(attempt, leases, out)).await {
             Ok(made) => {
                 return Ok(RepairOutcome { refused: name_mappings(&problems, plans), ..made });
@@ -125,11 +125,11 @@ async fn make_repair(
 
 /// Makes a repair of all mappings of an attempt.
 async fn try_repair(
-    attempt: Attempt<'_>,
+    attempt: RepairAttempt<'_>,
     leases: &BySide<Connection>,
     out: &Path,
 ) -> Result<RepairOutcome, RepairError> {
-    let Attempt { prepared, options, plans, wanted, is_partial, mut manifest } = attempt;
+    let RepairAttempt { prepared, options, plans, wanted, is_partial, mut manifest } = attempt;
     let written = options.authority.other();
     let tables = read_written_tables(prepared, options, plans, &wanted, &leases[written]).await?;
     let folder = FolderDraft::create(out)?;

@@ -4,11 +4,11 @@
 mod definition;
 mod holders;
 mod references;
-mod stored;
+mod stored_rows;
 mod uniques;
 
 pub use definition::{definition, stored_definition};
 pub use holders::{KeyColumn, key_holders};
 pub use references::{Counterpart, rows_with_keys};
-pub use stored::{rights, stored_columns, stored_links, stored_rows, unmovable_sequences};
+pub use stored_rows::{rights, stored_columns, stored_links, stored_rows, unmovable_sequences};
 pub use uniques::{index_value, index_values, stored_uniques, texts};

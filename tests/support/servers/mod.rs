@@ -3,13 +3,13 @@
 mod authority;
 mod bouncer;
 pub mod cluster;
-mod guarded;
+mod guarded_server;
 mod liar;
 mod proxy;
 
 pub use authority::{Authority, Certificate};
 pub use bouncer::Bouncer;
 pub use cluster::{Cluster, Settings, free_port, shared, strategies};
-pub use guarded::{CANARY, Guarded, PASSWORD, guarded};
+pub use guarded_server::{CANARY, Guarded, PASSWORD, guarded};
 pub use liar::{Liar, Lie, announced, message};
 pub use proxy::{Fate, Proxy};
