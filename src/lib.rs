@@ -7,7 +7,7 @@
 //!
 //! # Modules
 //!
-//! Each module imports only from modules above it in this list (`tests/architecture.rs` checks it). Each
+//! Each module imports only from modules above it in this list (`tests/architecture` checks it). Each
 //! file begins with what it is and why it is so.
 //!
 //! | module | contents |
