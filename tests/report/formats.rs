@@ -55,8 +55,9 @@ fn machine_formats_have_the_contracts_fields_in_order() {
             }
             (other, _) => panic!("{other}: {line}"),
         };
-        // Hints stand there where there is something to say.
-        assert_eq!(names(line).trim_end_matches(" hints"), expected);
+        // Hints are there if anything is in common; "paced" is there if the server was busy.
+        let fields = names(line).replace(" paced", "");
+        assert_eq!(fields.trim_end_matches(" hints"), expected);
         assert_eq!(line["version"], 1, "{line}");
     }
     let types: Vec<&str> = lines.iter().map(|line| line["type"].as_str().unwrap()).collect();
