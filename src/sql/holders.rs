@@ -15,6 +15,19 @@ pub struct Compared<'c> {
     pub by_bytes: bool,
 }
 
+/// Writes keys as rows `k`: their values as texts `k0`, `k1` and so on, and the key's place, from 1.
+pub(super) fn push_keys(writer: &mut Writer, texts: &[Vec<Option<&str>>]) {
+    writer.push("unnest(");
+    writer.list(", ", texts.iter(), |writer, texts| {
+        writer.bind(Bind::texts(texts.iter().copied()));
+    });
+    writer.push(") with ordinality as k(");
+    writer.list(", ", 0..texts.len(), |writer, index| {
+        writer.push(&format!("k{index}"));
+    });
+    writer.push(", place)");
+}
+
 /// A row for each row of a table that has one of these keys: the key's place among the texts, from 1, and
 /// whether the mapping sees the row. `texts` are the keys' values, column by column.
 pub fn key_holders(
@@ -25,16 +38,10 @@ pub fn key_holders(
     texts: &[Vec<Option<&str>>],
 ) -> Statement {
     let mut writer = Writer::new(&plan.params);
-    writer.push("select k.place, h.seen\nfrom unnest(");
-    writer.list(", ", texts.iter(), |writer, texts| {
-        writer.bind(Bind::texts(texts.iter().copied()));
-    });
-    writer.push(") with ordinality as k(");
-    writer.list(", ", 0..columns.len(), |writer, index| {
-        writer.push(&format!("k{index}"));
-    });
+    writer.push("select k.place, h.seen\nfrom ");
+    push_keys(&mut writer, texts);
     // Within its own select the operator's condition finds no name but the table's.
-    writer.push(", place)\ncross join lateral (\nselect ");
+    writer.push("\ncross join lateral (\nselect ");
     match &plan.sides[side].filter {
         Some(filter) => writer.fragment(filter).push(" is true"),
         None => writer.push("true"),

@@ -1,6 +1,7 @@
 //! Rows of other tables that a row refers to, or that refer to it, by the values of a foreign key.
 
-use super::statement::{Bind, Statement, Writer, column, table};
+use super::holders::push_keys;
+use super::statement::{Statement, Writer, column, table};
 use crate::plan::MappingPlan;
 use crate::schema::{ColumnName, End};
 
@@ -17,15 +18,9 @@ pub fn rows_with_keys(
 ) -> Statement {
     let mut writer = Writer::new(&plan.params);
     let only = if end.partitioned { "" } else { "only " };
-    writer.push("select k.place, pg_catalog.count(*)\nfrom unnest(");
-    writer.list(", ", texts.iter(), |writer, texts| {
-        writer.bind(Bind::texts(texts.iter().copied()));
-    });
-    writer.push(") with ordinality as k(");
-    writer.list(", ", 0..columns.len(), |writer, index| {
-        writer.push(&format!("k{index}"));
-    });
-    writer.push(&format!(", place)\njoin {only}{} as r on ", table(&end.table)));
+    writer.push("select k.place, pg_catalog.count(*)\nfrom ");
+    push_keys(&mut writer, texts);
+    writer.push(&format!("\njoin {only}{} as r on ", table(&end.table)));
     writer.list(" and ", columns.iter().enumerate(), |writer, (index, (name, type_name))| {
         let value = format!("r.{}", column(name));
         writer.push(&format!("{value} operator(pg_catalog.=) cast(k.k{index} as {type_name})"));

@@ -101,12 +101,10 @@ fn missing(
     }
     for member in members.iter_mut() {
         let links = scopes[&member.place].stored.referrers.iter();
-        let come: Vec<Source> =
+        let come: Vec<_> =
             links.filter_map(|link| member.key_source(scopes, link, false)).collect();
-        member.spooled.each(|change, told| {
-            for mark in come.iter().filter_map(|source| source.mark(marker, change, told)) {
-                missing.remove(&mark);
-            }
+        each_value(member, &come, marker, |mark| {
+            missing.remove(&mark);
         })?;
     }
     Ok(missing)
@@ -136,15 +134,24 @@ fn referred(
     }
     for member in members.iter_mut() {
         let links = scopes[&member.place].stored.parents.iter();
-        let go: Vec<Source> =
-            links.filter_map(|link| member.key_source(scopes, link, true)).collect();
-        member.spooled.each(|change, told| {
-            for mark in go.iter().filter_map(|source| source.mark(marker, change, told)) {
-                referred.entry(mark).and_modify(|rows| *rows = rows.saturating_sub(1));
-            }
+        let go: Vec<_> = links.filter_map(|link| member.key_source(scopes, link, true)).collect();
+        each_value(member, &go, marker, |mark| {
+            referred.entry(mark).and_modify(|rows| *rows = rows.saturating_sub(1));
         })?;
     }
     Ok(referred.into_iter().filter(|(_, rows)| *rows > 0).map(|(mark, _)| mark).collect())
+}
+
+/// Hands on what each row of a member has in these keys.
+fn each_value(
+    member: &mut Member,
+    sources: &[Source],
+    marker: &Marker,
+    mut take: impl FnMut(Mark),
+) -> Result<(), Blocked> {
+    member.spooled.each(|change, told| {
+        sources.iter().filter_map(|source| source.mark(marker, change, told)).for_each(&mut take);
+    })
 }
 
 /// Inserts whose key is taken: by a row that this repair does not delete, or by another insert.
