@@ -307,8 +307,8 @@ pub(super) struct StoredChunk {
 }
 
 impl StoredChunk {
-    /// Returns `None` if the chunk must not be stored. If only what was seen in it must not be, that is
-    /// left out, and the chunk is compared again when the run goes on.
+    /// Returns `None` if the chunk must not be stored. If only its outcome must not be stored, the
+    /// outcome is left out, and a resumed run compares the chunk again.
     pub(super) fn of(
         redaction: &Redaction,
         of: ChunkPlace<'_>,

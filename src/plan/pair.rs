@@ -15,7 +15,7 @@ pub enum Expression {
 }
 
 impl Expression {
-    /// Returns whether it reads a column, as far as its text tells.
+    /// Returns whether the expression reads a column. An SQL text reads it if it contains the name.
     pub fn reads(&self, column: &ColumnName) -> bool {
         match self {
             Expression::Column(name) => name == column,

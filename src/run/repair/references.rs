@@ -1,8 +1,9 @@
-//! What rows refer to, and what refers to them, where mappings are left out of a repair: then a parent may
-//! not come, and a child may stay. The written side is asked, whatever findings tell of their keys.
+//! Looks up parents and children of rows where mappings are left out of a repair: a parent may then not be
+//! inserted, and a child may not be deleted. The written side is queried, because findings contain only the
+//! keys of their own rows.
 //!
-//! Values are compared by `pg_catalog` alone. Of a foreign key over other types, or one that the role may
-//! not read, nothing is known here; the server itself refuses a batch that would break it.
+//! Values are compared with operators of `pg_catalog` only. Foreign keys over other types, and tables that
+//! the role may not read, are not looked up; the server refuses a batch that would break such a key.
 
 use std::collections::BTreeMap;
 
@@ -16,18 +17,18 @@ use crate::sql;
 /// The server's code for a privilege that the role lacks.
 const NO_PRIVILEGE: &str = "42501";
 
-/// What the written side tells of foreign keys, by a draft's place; each key by its own place among those of
-/// the table.
+/// Foreign keys of drafts on the written side, by the draft's index. A key is given by its index among the
+/// keys of the table.
 #[derive(Default)]
 pub(in crate::run) struct References {
-    /// Of rows that come or change: the keys whose parent is not there.
+    /// For rows that are inserted or updated: the keys whose parent does not exist.
     pub(in crate::run) missing: BTreeMap<usize, Vec<usize>>,
-    /// Of rows that go or change: the keys by which rows refer to them, and how many do.
+    /// For rows that are deleted or updated: the keys by which other rows refer to them, and how many do.
     pub(in crate::run) referred: BTreeMap<usize, Vec<(usize, u64)>>,
 }
 
-/// Asks the written side about the foreign keys of drafts. `cascades` says that rows may go along with what
-/// they refer to.
+/// Queries the foreign keys of drafts on the written side. `cascades` allows that rows are deleted or changed
+/// together with the row to which they refer.
 pub(in crate::run) async fn references(
     hands: &Hands<'_>,
     written: Side,

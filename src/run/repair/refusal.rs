@@ -1,6 +1,6 @@
-//! Mappings that cannot be repaired. One does not stop the others: it is left out by name, and the
-//! repair is made anew of the rest. Rows that need what its rows would bring are left out with it, and so are
-//! those that its rows refer to.
+//! Mappings that cannot be repaired. Such a mapping is left out and named, and the repair is made for the
+//! others. Rows that depend on its inserts are left out too, and so are deletes of rows to which its rows
+//! refer.
 
 use std::collections::{BTreeMap, BTreeSet};
 
