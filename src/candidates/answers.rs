@@ -56,9 +56,9 @@ impl MappingState {
             }
             TaskAnswer::ReadKeys(range, found) => self.take_keys(&range, found, context),
             TaskAnswer::CountNullKeys(counted) => self.take_null_keys(counted, context),
-            TaskAnswer::RecheckPrior(keys, looked) => self.take_prior_keys(keys, looked, context),
-            TaskAnswer::RecheckKeys(KeyBatch { batch, candidates }, looked) => {
-                self.take_rechecked(candidates, looked, context);
+            TaskAnswer::RecheckPrior(keys, diff) => self.take_prior_keys(keys, diff, context),
+            TaskAnswer::RecheckKeys(KeyBatch { batch, candidates }, diff) => {
+                self.take_rechecked(candidates, diff, context);
                 let open = context.queue.len() as u64;
                 context.report(Event::RecheckFinished { batch, open });
             }
@@ -209,7 +209,7 @@ mod tests {
         }
     }
 
-    fn looked(kind: Option<DivergenceKind>) -> RowDiff {
+    fn diff(kind: Option<DivergenceKind>) -> RowDiff {
         let image = if kind.is_some() { only_in_source() } else { BySide::default() };
         RowDiff { kind, image, key: vec!["1".to_owned()], ..RowDiff::default() }
     }
@@ -227,8 +227,8 @@ mod tests {
         let context = &mut run.context();
         let Some(Task::RecheckKeys(batch)) = state.next_recheck(&mut 0, context) else { panic!() };
         assert_eq!(batch.candidates.len(), 2);
-        let looked = vec![looked(Some(DivergenceKind::OnlyInSource)), looked(None)];
-        state.take_answer(TaskAnswer::RecheckKeys(batch, looked), context);
+        let diff = vec![diff(Some(DivergenceKind::OnlyInSource)), diff(None)];
+        state.take_answer(TaskAnswer::RecheckKeys(batch, diff), context);
         assert!(state.is_done());
         assert_eq!(findings(&run), 1);
         let record = state.result.to_record(0);
@@ -268,7 +268,7 @@ mod tests {
         let Some(Task::RecheckPrior(keys)) = state.next_scan_task(context) else { panic!() };
         assert!(state.next_scan_task(context).is_none(), "the scan waits");
         state.mode.end_batch();
-        state.take_answer(TaskAnswer::RecheckPrior(keys, vec![looked(None)]), context);
+        state.take_answer(TaskAnswer::RecheckPrior(keys, vec![diff(None)]), context);
         scan(&mut state, &mut run, &[]);
         assert!(state.is_done() && matches!(state.mode, Mode::Recheck(_)));
         assert_eq!(state.result.to_record(0).healed, 1);

@@ -63,7 +63,7 @@ pub(crate) struct StoredScan {
 /// What follows a table scan by blocks.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum ScanPhase {
-    /// It goes on from here.
+    /// It continues from here.
     Open(Box<BlockScanState>),
     /// Everything is compared.
     Finished,

@@ -45,7 +45,7 @@ pub(crate) struct MappingState {
     /// The number of candidates that are open: waiting, or being rechecked.
     pub(crate) open: usize,
     recheck_from: Duration,
-    runs: RangeCollector,
+    collector: RangeCollector,
     pub(crate) one_sided: OpenRanges,
     /// The number of one-sided ranges in a row that could not be compared again.
     pub(crate) given_up: u32,
@@ -123,7 +123,7 @@ impl MappingState {
             is_finished: false,
             open: 0,
             recheck_from: Duration::ZERO,
-            runs: RangeCollector::new(plan.order.clone(), MOST_SINGLE_KEYS),
+            collector: RangeCollector::new(plan.order.clone(), MOST_SINGLE_KEYS),
             one_sided: OpenRanges::default(),
             given_up: 0,
             ends_requested: BySide::default(),
@@ -162,12 +162,12 @@ impl MappingState {
     /// Takes the items of a chunk in key order: candidates, or parts of one-sided ranges.
     pub(crate) fn take_items(&mut self, items: Vec<Item>, agreed: bool, context: &mut Context<'_>) {
         if !self.reports_each(context) {
-            let steps = self.runs.add_chunk(items, agreed);
+            let steps = self.collector.add_chunk(items, agreed);
             return self.follow(steps, context);
         }
         for item in items {
             match item {
-                Item::Key(suspected, parent) => self.add_key(suspected, parent, context),
+                Item::Key(candidate, parent) => self.add_key(candidate, parent, context),
                 Item::OneSided(range) => self.tasks.push_back(Task::ReadKeys(range)),
             }
         }
@@ -175,33 +175,33 @@ impl MappingState {
 
     /// Ends a one-sided range at a chunk that is skipped or undecided.
     pub(crate) fn interrupt_range(&mut self, context: &mut Context<'_>) {
-        let steps = self.runs.add_chunk(Vec::new(), true);
+        let steps = self.collector.add_chunk(Vec::new(), true);
         self.follow(steps, context);
     }
 
     /// Ends the last one-sided range: no more chunks come.
     pub(crate) fn finish_ranges(&mut self, context: &mut Context<'_>) {
-        let steps = self.runs.finish();
+        let steps = self.collector.finish();
         self.follow(steps, context);
     }
 
     /// Releases what is held back for a one-sided range.
     pub(crate) fn release_ranges(&mut self, context: &mut Context<'_>) {
-        let steps = self.runs.abandon();
+        let steps = self.collector.abandon();
         self.follow(steps, context);
     }
 
     /// Takes the gap around one-sided rows.
     pub(crate) fn take_gap(&mut self, gap: KeyGap, context: &mut Context<'_>) {
-        let steps = self.runs.add_gap(gap);
+        let steps = self.collector.add_gap(gap);
         self.follow(steps, context);
     }
 
     fn follow(&mut self, steps: Vec<RangeEvent>, context: &mut Context<'_>) {
         for step in steps {
             match step {
-                RangeEvent::Candidate(suspected, parent) => {
-                    self.add_key(suspected, parent, context)
+                RangeEvent::Candidate(candidate, parent) => {
+                    self.add_key(candidate, parent, context)
                 }
                 RangeEvent::ReadKeys(range) => self.tasks.push_back(Task::ReadKeys(range)),
                 RangeEvent::FindGap { side, low, high } => {
@@ -238,20 +238,20 @@ impl MappingState {
         let order = &self.result.plan.order;
         let mut candidates = candidates;
         candidates.sort_by(|a, b| order.compare(&a.key, &b.key));
-        for suspected in &candidates {
-            self.result.counts.add_read(suspected.image.map(|digest| digest.rows));
+        for candidate in &candidates {
+            self.result.counts.add_read(candidate.image.map(|digest| digest.rows));
         }
-        candidates.into_iter().map(|suspected| Item::Key(suspected, Arc::clone(&parent))).collect()
+        candidates.into_iter().map(|candidate| Item::Key(candidate, Arc::clone(&parent))).collect()
     }
 
     /// Adds a key that differs to the candidates.
     pub(crate) fn add_key(
         &mut self,
-        suspected: CandidateKey,
+        candidate: CandidateKey,
         parent: Arc<KeyRange>,
         context: &mut Context<'_>,
     ) {
-        let CandidateKey { key, image } = suspected;
+        let CandidateKey { key, image } = candidate;
         self.add_candidate(Subject::Key(key), image, parent, None, context);
     }
 
@@ -298,8 +298,8 @@ impl MappingState {
         let counted = only(range.side, range.digest.rows);
         self.result.counts.correct_read(counted, only(range.side, found.len() as u64));
         let parent = Arc::new(range.range.clone());
-        for suspected in found {
-            self.add_key(suspected, Arc::clone(&parent), context);
+        for candidate in found {
+            self.add_key(candidate, Arc::clone(&parent), context);
         }
     }
 
@@ -345,14 +345,14 @@ impl MappingState {
 
     /// Returns whether the gap around a one-sided range is being read.
     pub(crate) fn waits_for_gap(&self) -> bool {
-        self.runs.is_waiting_for_gap()
+        self.collector.is_waiting_for_gap()
     }
 
     /// Returns whether nothing of the mapping is left to do.
     pub(crate) fn is_done(&self) -> bool {
         self.scan.is_finished()
             && self.restored.block_results.is_empty()
-            && self.runs.is_idle()
+            && self.collector.is_idle()
             && self.tasks.is_empty()
             && !self.mode.has_batches()
             && self.in_flight == 0

@@ -186,8 +186,8 @@ mod tests {
         image.source.add(Fingerprint::of_row_hash(1));
         let subject = Subject::NullKeys(Side::Source);
         let mut candidate = Candidate::new(0, subject, image, Duration::ZERO, Duration::ZERO);
-        let look = Recheck { at: Duration::ZERO, image, agree: false };
-        match candidate.settle(&look, Duration::ZERO) {
+        let recheck = Recheck { at: Duration::ZERO, image, agree: false };
+        match candidate.settle(&recheck, Duration::ZERO) {
             RecheckOutcome::Differs(ruling) => ruling,
             other => panic!("{other:?}"),
         }

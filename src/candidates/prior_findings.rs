@@ -36,27 +36,27 @@ impl MappingState {
     pub(crate) fn take_prior_keys(
         &mut self,
         keys: Vec<Key>,
-        looked: Vec<RowDiff>,
+        diff: Vec<RowDiff>,
         context: &mut Context<'_>,
     ) {
-        for (key, looked) in keys.into_iter().zip(looked) {
+        for (key, diff) in keys.into_iter().zip(diff) {
             match &mut self.mode {
-                Mode::Slice(_, prior) => prior.add(key, looked),
-                _ => self.count_prior_key(key, looked, context),
+                Mode::Slice(_, prior) => prior.add(key, diff),
+                _ => self.count_prior_key(key, diff, context),
             }
         }
     }
 
     /// Counts a prior run's key: one that differs is a candidate, as if a scan had seen it, and one that
     /// agrees has healed since.
-    pub(super) fn count_prior_key(&mut self, key: Key, looked: RowDiff, context: &mut Context<'_>) {
-        let rows = looked.image.map(|digest| digest.rows);
+    pub(super) fn count_prior_key(&mut self, key: Key, diff: RowDiff, context: &mut Context<'_>) {
+        let rows = diff.image.map(|digest| digest.rows);
         self.result.counts.add_read(rows);
-        match looked.kind {
-            None => self.result.add_healed(rows, &looked.groups),
+        match diff.kind {
+            None => self.result.add_healed(rows, &diff.groups),
             Some(_) => {
                 let parent = Arc::new(KeyRange::everything());
-                self.add_key(CandidateKey { key, image: looked.image }, parent, context);
+                self.add_key(CandidateKey { key, image: diff.image }, parent, context);
             }
         }
     }

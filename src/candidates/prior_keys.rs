@@ -34,8 +34,8 @@ pub(crate) struct PriorKeys {
 
 impl PriorKeys {
     /// Adds a key with the result of its recheck.
-    pub(crate) fn add(&mut self, key: Key, looked: RowDiff) {
-        self.keys.push((key, Some(looked)));
+    pub(crate) fn add(&mut self, key: Key, diff: RowDiff) {
+        self.keys.push((key, Some(diff)));
         self.is_sorted = false;
     }
 
@@ -52,8 +52,8 @@ impl PriorKeys {
         };
         let within = up_to(&range.after, 0)..up_to(&range.through, self.keys.len());
         let mut agreed = Vec::new();
-        for (key, looked) in self.keys.get_mut(within).unwrap_or_default() {
-            if looked.take().is_some_and(|looked| looked.kind.is_none()) {
+        for (key, diff) in self.keys.get_mut(within).unwrap_or_default() {
+            if diff.take().is_some_and(|diff| diff.kind.is_none()) {
                 agreed.push(&*key);
             }
         }
@@ -62,7 +62,7 @@ impl PriorKeys {
 
     /// Returns the keys whose ranges were not scanned.
     pub(crate) fn into_unscanned(self) -> impl Iterator<Item = (Key, RowDiff)> {
-        self.keys.into_iter().filter_map(|(key, looked)| Some((key, looked?)))
+        self.keys.into_iter().filter_map(|(key, diff)| Some((key, diff?)))
     }
 }
 
@@ -88,13 +88,13 @@ mod tests {
         let mut prior = PriorKeys::default();
         for (number, kind) in [(9, None), (5, Some(DivergenceKind::Mismatch)), (6, None), (2, None)]
         {
-            let looked = RowDiff { kind, ..RowDiff::default() };
-            prior.add(key(number), looked);
+            let diff = RowDiff { kind, ..RowDiff::default() };
+            prior.add(key(number), diff);
         }
         assert_eq!(prior.take(&range(4, 8), &order), [&key(6)]);
         assert!(prior.take(&range(4, 8), &order).is_empty());
         let left: Vec<&Key> =
-            prior.keys.iter().filter(|(_, looked)| looked.is_some()).map(|(k, _)| k).collect();
+            prior.keys.iter().filter(|(_, diff)| diff.is_some()).map(|(k, _)| k).collect();
         assert_eq!(left, [&key(2), &key(9)]);
         let everything = KeyRange { after: None, through: None };
         assert_eq!(prior.take(&everything, &order), [&key(2), &key(9)]);

@@ -136,7 +136,7 @@ impl MappingState {
         self.given_up = 0;
         for item in self.count_compared(range, compared) {
             match item {
-                Item::Key(suspected, parent) => self.add_key(suspected, parent, context),
+                Item::Key(candidate, parent) => self.add_key(candidate, parent, context),
                 Item::OneSided(range) => self.add_range(range, None, context),
             }
         }

@@ -56,8 +56,8 @@ impl MappingState {
             && self.result.plan.strategy == Strategy::Digest
             && candidate.difference.rechecks() == 0
             && counted.all(|rows| *rows == 1);
-        let look = Recheck { at: context.clock.now(), image, agree };
-        let ruling = match candidate.difference.settle(&look, context.settings.settle) {
+        let recheck = Recheck { at: context.clock.now(), image, agree };
+        let ruling = match candidate.difference.settle(&recheck, context.settings.settle) {
             RecheckOutcome::Pending => {
                 context.queue.push(candidate);
                 return None;
@@ -79,26 +79,26 @@ impl MappingState {
     pub(crate) fn take_rechecked(
         &mut self,
         candidates: Vec<OpenCandidate>,
-        looked: Vec<RowDiff>,
+        diff: Vec<RowDiff>,
         context: &mut Context<'_>,
     ) {
-        for (candidate, looked) in candidates.into_iter().zip(looked) {
-            let comparison = match looked.kind {
+        for (candidate, diff) in candidates.into_iter().zip(diff) {
+            let comparison = match diff.kind {
                 Some(_) => RecheckResult::Different,
-                None if looked.within_tolerance => RecheckResult::Tolerated,
+                None if diff.within_tolerance => RecheckResult::Tolerated,
                 None => RecheckResult::Equal,
             };
-            let settled = self.settle(candidate, looked.image, &looked.groups, comparison, context);
+            let settled = self.settle(candidate, diff.image, &diff.groups, comparison, context);
             if let Some((candidate, Some(ruling))) = settled
-                && let Some(kind) = looked.kind
+                && let Some(kind) = diff.kind
             {
                 let plan = Arc::clone(&self.result.plan);
-                let differing = looked.columns.iter().map(|(pair, _)| *pair);
-                let rule = plan.accepts.find_covering(kind, &looked.rules, differing);
+                let differing = diff.columns.iter().map(|(pair, _)| *pair);
+                let rule = plan.accepts.find_covering(kind, &diff.rules, differing);
                 let ruling = if rule.is_some() { ruling.accepted() } else { ruling };
-                let rows = looked.image.map(|digest| digest.rows);
-                self.result.add_difference(kind, ruling.disposition(), rows, &looked.groups);
-                self.report_key(&candidate, &ruling, rule, kind, looked, context);
+                let rows = diff.image.map(|digest| digest.rows);
+                self.result.add_difference(kind, ruling.disposition(), rows, &diff.groups);
+                self.report_key(&candidate, &ruling, rule, kind, diff, context);
             }
         }
         self.request_ends();
@@ -110,11 +110,11 @@ impl MappingState {
         ruling: &Ruling,
         rule: Option<&AcceptRule>,
         kind: DivergenceKind,
-        looked: RowDiff,
+        diff: RowDiff,
         context: &mut Context<'_>,
     ) {
         let first_seen = candidate.difference.first_seen;
-        let RowDiff { image, key, columns, groups, changed_at, .. } = looked;
+        let RowDiff { image, key, columns, groups, changed_at, .. } = diff;
         let key = self.result.key_text(key);
         if kind != DivergenceKind::DuplicateKey {
             let group = groups.source.first().or(groups.target.first()).cloned();

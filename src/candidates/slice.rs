@@ -50,8 +50,8 @@ impl MappingState {
         let Mode::Slice(batches, prior) = &mut self.mode else { return };
         let (batches, prior) = (std::mem::take(batches), std::mem::take(prior));
         self.mode = Mode::Recheck(batches);
-        for (key, looked) in prior.into_unscanned() {
-            self.count_prior_key(key, looked, context);
+        for (key, diff) in prior.into_unscanned() {
+            self.count_prior_key(key, diff, context);
         }
     }
 

@@ -123,7 +123,7 @@ impl BlockScan {
                     return None;
                 }
                 self.reads += 1;
-                BlockRead { number: self.reads, ask: self.buckets.query().clone(), ranges }
+                BlockRead { number: self.reads, query: self.buckets.query().clone(), ranges }
             }
         };
         self.in_flight.push(read.clone());
@@ -220,8 +220,8 @@ impl BlockScan {
         for half in [halves.map(|(_, second)| second), halves.map(|(first, _)| first)] {
             if is_cut && half.any(Option::is_some) {
                 self.reads += 1;
-                let (number, ask) = (self.reads, read.ask.clone());
-                self.pending.push(BlockRead { number, ask, ranges: half });
+                let (number, query) = (self.reads, read.query.clone());
+                self.pending.push(BlockRead { number, query, ranges: half });
             }
         }
         is_cut

@@ -96,7 +96,7 @@ impl ChunkBoundaries {
         }
     }
 
-    /// Counts chunks that were cut before an interruption, so that a sample goes on as it would have.
+    /// Counts chunks that were cut before an interruption, so that a sample continues as it would have.
     pub(crate) fn restore(&mut self, rows: Vec<u64>) {
         match self.histogram {
             KnownHistogram::Known(_) => {

@@ -85,7 +85,7 @@ pub(crate) const MOST_GIVEN_UP: u32 = 3;
 pub(crate) enum AfterFailure {
     /// The chunk is cut in two; it had this many rows.
     Smaller(u64),
-    /// The chunk is given up, and the scan goes on.
+    /// The chunk is given up, and the scan continues.
     GivenUp,
     /// The chunk is given up, and the scan ends.
     Ends,

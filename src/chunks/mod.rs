@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `queue` | the chunk queue of a mapping |
 //! | `remaining_ranges`, `boundaries`, `in_flight` | its parts: remaining ranges, chunk boundaries, chunks in flight |
-//! | `size`, `histogram`, `sample` | where a chunk ends: by time, by statistics, in a sample |
+//! | `size`, `histogram`, `sample` | how many rows the next chunk has: by time, by statistics, in a sample |
 //! | `block_scan` | the table scan by blocks, where keys have no useful order |
 //! | `step` | what a scan needs next |
 //! | `prior`, `tiles` | chunks of an interrupted run |

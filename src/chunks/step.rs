@@ -30,7 +30,7 @@ pub(crate) enum BlockStep {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct BlockRead {
     pub(crate) number: u64,
-    pub(crate) ask: BlockQuery,
+    pub(crate) query: BlockQuery,
     /// `None` for a side that is complete.
     pub(crate) ranges: BySide<Option<TablePart>>,
 }

@@ -25,7 +25,7 @@ pub(super) struct Ledgers {
     locks: BTreeMap<PathBuf, Option<Lock>>,
     leases: Vec<Lease>,
     /// The lease of this process, if several share a run.
-    member: Option<Lease>,
+    process_lease: Option<Lease>,
     /// Why a spec's run is not stored, if it should be.
     unused: BTreeMap<String, String>,
     /// The id of a spec's run if it is a new one.
@@ -146,7 +146,7 @@ impl Ledgers {
             let (name, holder) = (process.to_owned(), process.to_owned());
             let taken = store.take_lease(LeaseRequest { kind, name, run, holder }).await;
             // Without it the spec's lease expires.
-            self.member = taken.ok().flatten().and_then(Acquisition::acquired);
+            self.process_lease = taken.ok().flatten().and_then(Acquisition::acquired);
         }
         let mut held = None;
         match store.take_lease(of_spec).await {
@@ -155,7 +155,7 @@ impl Ledgers {
                 self.leases.push(lease);
             }
             Ok(Some(Acquisition::HeldBy(holder))) => {
-                release_all(self.member.take().into_iter().collect()).await;
+                release_all(self.process_lease.take().into_iter().collect()).await;
                 show_locked(&format!("{holder} holds spec \"{spec}\" in {shown}"), request.ui);
                 return false;
             }
@@ -195,7 +195,7 @@ impl Ledgers {
     }
 
     /// Returns the ledger's secret for redacted values, which is used if none is given.
-    pub(super) fn veil(&self, spec: &Spec) -> Option<Redactor> {
+    pub(super) fn redactor(&self, spec: &Spec) -> Option<Redactor> {
         self.recorders.get(&spec.name).map(|recorder| Redactor::of_secret(recorder.secret()))
     }
 
@@ -211,16 +211,16 @@ impl Ledgers {
 
     /// Returns the leases that must be renewed as long as anything is run.
     pub(super) fn leases(&self) -> Vec<Lease> {
-        self.leases.iter().chain(&self.member).cloned().collect()
+        self.leases.iter().chain(&self.process_lease).cloned().collect()
     }
 
     /// Releases the leases.
     pub(super) fn release(&self, shared: bool) -> impl Future<Output = ()> + use<> {
-        let (leases, member) = (self.leases.clone(), self.member.clone());
+        let (leases, process_lease) = (self.leases.clone(), self.process_lease.clone());
         async move {
-            match (shared, member, leases.first()) {
+            match (shared, process_lease, leases.first()) {
                 (false, ..) => release_all(leases).await,
-                (true, Some(member), Some(lease)) => in_time(member.leave_run(lease)).await,
+                (true, Some(process_lease), Some(lease)) => in_time(process_lease.leave_run(lease)).await,
                 // Other processes may still renew the spec's lease; otherwise it expires.
                 (true, ..) => {}
             }

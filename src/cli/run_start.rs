@@ -27,14 +27,14 @@ pub(super) async fn read_prior_findings(
     spec: &Spec,
     ui: &Ui,
 ) -> Option<PriorResults> {
-    let mut memory = PriorResults::default();
+    let mut findings = PriorResults::default();
     let mut add = |event| {
         if let Event::Finding { finding, .. } = event {
-            memory.add(&finding);
+            findings.add(&finding);
         }
     };
     let is_complete = prior.replay(common, spec, ui, &mut add).await;
-    is_complete.then_some(memory)
+    is_complete.then_some(findings)
 }
 
 /// Reads the findings of a spec that are still open. Returns `None` if that fails; the error has
@@ -55,14 +55,14 @@ pub(super) async fn read_open_findings(
     if !check_writable(recorder, hint, ui) {
         return None;
     }
-    let mut memory = PriorResults::default();
-    let add = |finding| memory.add(&finding);
+    let mut findings = PriorResults::default();
+    let add = |finding| findings.add(&finding);
     let result = recorder.store().read_open_findings(&spec.name, &spec.scope(), add).await;
     if let Err(error) = result {
         ui.error(&format!("{recorder}: {error}"), Some(hint));
         return None;
     }
-    Some(memory)
+    Some(findings)
 }
 
 /// Returns whether a ledger can be written, and shows an error if not: without that, the next call
@@ -95,8 +95,8 @@ pub(super) async fn share(
         ui.error(&format!("run {run_id} cannot be shared{cause}"), Some(hint));
         return Err(Exit::Trouble);
     }
-    let heard = run::RunObservers { recorder: recorder.as_mut(), observer };
-    let part = run::share(prepared, (run_id.to_owned(), process), options, heard, stop).await;
+    let observers = run::RunObservers { recorder: recorder.as_mut(), observer };
+    let part = run::share(prepared, (run_id.to_owned(), process), options, observers, stop).await;
     if let Some(recorder) = &recorder {
         warn_if_incomplete(recorder, ui);
     }

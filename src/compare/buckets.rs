@@ -88,7 +88,7 @@ pub enum ScanOutcome {
 /// scan that reads rows starts again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BucketsProgress {
-    asked: BlockQuery,
+    query: BlockQuery,
     digests: BySide<BTreeMap<u32, Digest>>,
     /// Bucket, index of the group, rows.
     counts: Vec<(u32, u32, u64)>,
@@ -104,7 +104,7 @@ pub struct Buckets {
     key_width: usize,
     /// About how many groups there are, where rows are grouped.
     groups: Option<u64>,
-    asked: BlockQuery,
+    query: BlockQuery,
     digests: BySide<BTreeMap<u32, Digest>>,
     /// The source's rows by bucket and group; equal digests have equal groups.
     counts: BTreeMap<(u32, u32), u64>,
@@ -129,7 +129,7 @@ impl Buckets {
             order: plan.order.clone(),
             key_width: plan.key_width,
             groups,
-            asked: BlockQuery::Digests { of, within: None },
+            query: BlockQuery::Digests { of, within: None },
             digests: BySide::default(),
             counts: BTreeMap::new(),
             seen: GroupCounts::default(),
@@ -142,9 +142,9 @@ impl Buckets {
 
     /// Returns the progress, to be stored.
     pub fn progress(&self) -> BucketsProgress {
-        let Buckets { asked, digests, counts, parts, first, .. } = self;
+        let Buckets { query, digests, counts, parts, first, .. } = self;
         BucketsProgress {
-            asked: asked.clone(),
+            query: query.clone(),
             digests: digests.clone(),
             counts: counts.iter().map(|((bucket, place), rows)| (*bucket, *place, *rows)).collect(),
             groups: self.seen.by_place(),
@@ -155,8 +155,8 @@ impl Buckets {
 
     /// Continues from stored progress.
     pub fn resume(&mut self, progress: BucketsProgress) {
-        let BucketsProgress { asked, digests, counts, groups, parts, first } = progress;
-        (self.asked, self.digests) = (asked, digests);
+        let BucketsProgress { query, digests, counts, groups, parts, first } = progress;
+        (self.query, self.digests) = (query, digests);
         self.counts =
             counts.into_iter().map(|(bucket, place, rows)| ((bucket, place), rows)).collect();
         self.seen = GroupCounts::default();
@@ -169,7 +169,7 @@ impl Buckets {
 
     /// Returns what the current scan reads.
     pub fn query(&self) -> &BlockQuery {
-        &self.asked
+        &self.query
     }
 
     /// Adds the digests of one block range of a side.
@@ -200,7 +200,7 @@ impl Buckets {
 
     /// Ends a scan: every block range of both sides was read. Returns what follows.
     pub fn finish_scan(&mut self) -> ScanOutcome {
-        let compared = match self.asked.clone() {
+        let compared = match self.query.clone() {
             BlockQuery::Rows(_) => match self.matcher.take() {
                 Some(matcher) => {
                     let rows = matcher.rows();
@@ -217,7 +217,7 @@ impl Buckets {
                 }
                 self.first = false;
                 if let Some(query) = finer(of, &dirty, self.groups) {
-                    self.asked = query.clone();
+                    self.query = query.clone();
                     return ScanOutcome::NextScan(query, clean);
                 }
                 self.parts = parts(of, &dirty, ROWS_IN_MEMORY);
@@ -226,8 +226,8 @@ impl Buckets {
         };
         match self.parts.pop() {
             Some(part) => {
-                self.asked = BlockQuery::Rows(part);
-                ScanOutcome::NextScan(self.asked.clone(), compared)
+                self.query = BlockQuery::Rows(part);
+                ScanOutcome::NextScan(self.query.clone(), compared)
             }
             None => ScanOutcome::Done(compared),
         }

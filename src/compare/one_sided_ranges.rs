@@ -311,7 +311,7 @@ mod tests {
         keys: &'k Keys,
         found: FoundRanges,
         open: Option<(Side, Option<u32>, u64)>,
-        asked: Option<(Side, Option<Key>, Option<Key>)>,
+        requested: Option<(Side, Option<Key>, Option<Key>)>,
     }
 
     impl Receiver<'_> {
@@ -330,7 +330,7 @@ mod tests {
                         self.found.keys.extend(self.keys[side].iter().filter(within));
                     }
                     RangeEvent::FindGap { side, low, high } => {
-                        assert!(self.asked.replace((side, low, high)).is_none());
+                        assert!(self.requested.replace((side, low, high)).is_none());
                     }
                     RangeEvent::Opened(side, after) => {
                         let after = after.map(|bound| number(&bound.key));
@@ -343,7 +343,7 @@ mod tests {
         }
 
         fn answer(&mut self, ranges: &mut RangeCollector) {
-            while let Some((side, low, high)) = self.asked.take() {
+            while let Some((side, low, high)) = self.requested.take() {
                 let other = &self.keys[side.other()];
                 // A key of this side is not on the other: at or before is before.
                 let after = low.and_then(|k| other.range(..=number(&k)).next_back().copied());
@@ -379,7 +379,7 @@ mod tests {
     fn in_chunks(keys: &Keys, ends: &BTreeSet<u32>, patience: usize) -> FoundRanges {
         let mut ranges = RangeCollector::new(KeyOrder(vec![KeyField::Bytes]), LIMIT);
         let mut receiver =
-            Receiver { keys, found: FoundRanges::default(), open: None, asked: None };
+            Receiver { keys, found: FoundRanges::default(), open: None, requested: None };
         let mut after = None;
         for (chunk, end) in ends.iter().copied().map(Some).chain([None]).enumerate() {
             let rows = BySide::new(|side| {
@@ -398,7 +398,7 @@ mod tests {
         }
         receiver.answer(&mut ranges);
         receiver.receive(ranges.finish());
-        assert!(ranges.is_idle() && receiver.asked.is_none());
+        assert!(ranges.is_idle() && receiver.requested.is_none());
         receiver.found
     }
 

@@ -21,7 +21,7 @@ pub struct KeyRows<'p, R> {
     /// The index of each key's rows.
     places: HashMap<Key, usize>,
     /// The indexes of the requested keys, in their order: a key may be requested twice.
-    asked: Vec<usize>,
+    order: Vec<usize>,
     seen: Vec<BySide<Vec<R>>>,
     fingerprinter: Fingerprinter,
 }
@@ -61,10 +61,10 @@ impl<'p, R: RowFields> KeyRows<'p, R> {
             let next = places.len();
             *places.entry_ref(key).or_insert(next)
         };
-        let asked = keys.map(place).collect();
+        let order = keys.map(place).collect();
         let seen = places.iter().map(|_| BySide::new(|_| Vec::new())).collect();
         let fingerprinter = Fingerprinter::default();
-        KeyRows { layout, pairs, key_width, redactor, places, asked, seen, fingerprinter }
+        KeyRows { layout, pairs, key_width, redactor, places, order, seen, fingerprinter }
     }
 
     /// Adds a row. Rows of other keys, which a column's own equality may return, are ignored.
@@ -78,8 +78,8 @@ impl<'p, R: RowFields> KeyRows<'p, R> {
     /// Returns the difference of each key, in the order of the keys.
     pub fn finish(mut self) -> Vec<RowDiff> {
         let seen = std::mem::take(&mut self.seen);
-        let asked = std::mem::take(&mut self.asked);
-        asked.into_iter().filter_map(|place| Some(self.compare_rows(seen.get(place)?))).collect()
+        let order = std::mem::take(&mut self.order);
+        order.into_iter().filter_map(|place| Some(self.compare_rows(seen.get(place)?))).collect()
     }
 
     fn compare_rows(&mut self, rows: &BySide<Vec<R>>) -> RowDiff {
@@ -177,7 +177,7 @@ fn changed_at<R: RowFields>(rows: &[R], layout: &LookupLayout, pairs: usize) -> 
     Some(String::from_utf8_lossy(text_field(row, layout, pairs)?).into_owned())
 }
 
-/// What a diff-up row says of a pair, as people read it; nothing for NULL.
+/// Returns the display text of a pair in a row that was looked up; `None` for NULL.
 pub fn text_field<'r>(
     row: &'r impl RowFields,
     layout: &LookupLayout,

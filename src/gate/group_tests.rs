@@ -23,12 +23,12 @@ fn group(name: &str) -> GroupRecord {
 }
 
 /// A case with groups in the first mapping, and none in the second.
-fn case_with_groups(asked: &[&str]) -> GateInput {
+fn case_with_groups(requested: &[&str]) -> GateInput {
     let mut case = case();
     for run in &mut case.runs {
         run.mappings[0].groups = Some(vec![group("1"), group("2")]);
     }
-    GateInput { groups: asked.iter().map(|group| (*group).to_owned()).collect(), ..case }
+    GateInput { groups: requested.iter().map(|group| (*group).to_owned()).collect(), ..case }
 }
 
 #[test]

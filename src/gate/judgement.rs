@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::input::GateInput;
+use super::conditions::GateInput;
 use super::reason::Reason;
 
 /// The verdict of the gate.

@@ -55,11 +55,11 @@ pub(super) fn run(id: &str, hours: i64) -> GateRun {
 
 /// Returns two clean runs for which every condition holds.
 pub(super) fn case() -> GateInput {
-    let asked = |name: &str| GateMapping { name: name.into(), expired: Vec::new() };
+    let requested = |name: &str| GateMapping { name: name.into(), expired: Vec::new() };
     GateInput {
         policy: spec().gate,
         now: by_machine(now()),
-        mappings: vec![asked("t"), asked("u")],
+        mappings: vec![requested("t"), requested("u")],
         groups: Vec::new(),
         runs: vec![run("C", 1), run("B", 7)],
         other_spec: None,
@@ -262,7 +262,7 @@ fn unsettled_rows_close_it_and_are_named_the_second_time() {
     let said = reasons(&case);
     assert_eq!(said.len(), 3);
     assert!(
-        said.contains(&"{\"id\":\"2\"} of mapping \"t\" kept changing in two runs running".into())
+        said.contains(&"{\"id\":\"2\"} of mapping \"t\" kept changing in two consecutive runs".into())
     );
 }
 

@@ -1,4 +1,4 @@
-//! Why a gate is closed.
+//! The types of a condition and of a reason. `conditions` and `run` word the reasons.
 
 use serde::Serialize;
 

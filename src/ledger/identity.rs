@@ -27,7 +27,7 @@ pub(super) fn identity(scope: &str, finding: &Finding) -> [u8; 16] {
 
 /// Returns a keyed hash of what a finding says about its rows. It must reveal nothing about values that
 /// were left out.
-pub(super) fn image(veil: &Redactor, finding: &Finding) -> String {
+pub(super) fn image(redactor: &Redactor, finding: &Finding) -> String {
     let columns = serde_json::to_string(&finding.columns).unwrap_or_default();
-    veil.redact(format!("{} {columns}", finding.rows()).as_bytes())
+    redactor.redact(format!("{} {columns}", finding.rows()).as_bytes())
 }

@@ -1,5 +1,7 @@
-//! Leases of a ledger in a database: who may run a spec, which processes of a shared run are alive, and
-//! which of them may report it, each until it expires.
+//! Leases of a ledger in a database: which run holds a spec, which processes take part in a shared run, and
+//! which of them reports it. A lease lasts 30 seconds and is renewed every 8; when it has expired, the next
+//! process that requests it gets it, and the former holder can write no more. The leases of shards are columns
+//! of the table `shard` (`shared_run`).
 //!
 //! Times are those of the ledger's server, so that the machines' clocks need not agree.
 
@@ -158,7 +160,7 @@ impl Lease {
         })
     }
 
-    /// Returns the parameters that tell the lease and its holder.
+    /// Returns the parameters that identify the lease and its holder.
     fn key(&self) -> Vec<StoredValue> {
         let LeaseRequest { kind, name, holder, .. } = &self.request;
         values![kind.name(), name.as_str(), holder.as_str()]

@@ -33,7 +33,7 @@ const LONGEST_WAIT: Duration = Duration::from_millis(500);
 pub struct Recorder {
     store: Store,
     verb: &'static str,
-    veil: Redactor,
+    redactor: Redactor,
     /// What is compared, as text: a run is resumed only with the same fingerprint.
     run_fingerprint: Option<String>,
     /// The run that is resumed, if it is not a new one.
@@ -78,12 +78,12 @@ impl fmt::Display for Recorder {
 impl Recorder {
     /// Makes the recorder of a run. `verb` is the command that is run.
     pub fn new(store: Store, verb: &'static str) -> Recorder {
-        let veil = Redactor::of_secret(store.secret());
+        let redactor = Redactor::of_secret(store.secret());
         let (waiting, written) = (Vec::new(), Instant::now());
         Recorder {
             store,
             verb,
-            veil,
+            redactor,
             run_fingerprint: None,
             resumed: None,
             run: None,
@@ -159,7 +159,7 @@ impl Recorder {
     }
 
     /// Leaves an unfinished run to other processes.
-    pub fn leave_run(&mut self) {
+    pub fn drop_run(&mut self) {
         self.run = None;
         self.waiting.clear();
     }
@@ -302,7 +302,7 @@ impl Recorder {
                 finding.runs += 1;
                 finding.recurrence = Some(match run.whole_before {
                     Some(whole) if sight.order < whole => Recurrence::Returned,
-                    _ if sight.image == image(&self.veil, finding) => Recurrence::Same,
+                    _ if sight.image == image(&self.redactor, finding) => Recurrence::Same,
                     _ => Recurrence::Changed,
                 });
             }
@@ -317,7 +317,7 @@ impl Recorder {
             run.row.number,
             run.next_place(),
             &identity(&run.row.scope, finding)[..],
-            image(&self.veil, finding),
+            image(&self.redactor, finding),
             finding.mapping.as_str(),
             finding.kind.name(),
             finding.disposition().name(),

@@ -28,13 +28,13 @@ pub enum Replay {
     },
 }
 
-/// The progress of a standby, as its primary knows it.
+/// The progress of a standby, as its primary reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StandbyProgress {
     /// The position up to which it had replayed at its last report.
     pub replayed: u64,
     /// The time since that report.
-    pub said: Duration,
+    pub report_age: Duration,
     /// The lag that the primary measured last.
     pub lag: Option<Duration>,
 }
@@ -111,7 +111,7 @@ impl Connection {
             let Some(replayed) = row.get::<Option<i64>>("replayed")? else { continue };
             standbys.push(StandbyProgress {
                 replayed: replayed.cast_unsigned(),
-                said: row.get::<Option<i64>>("reported_ago")?.map_or(Duration::ZERO, micros),
+                report_age: row.get::<Option<i64>>("reported_ago")?.map_or(Duration::ZERO, micros),
                 lag: row.get::<Option<i64>>("lag")?.map(micros),
             });
         }

@@ -94,7 +94,7 @@ mod tests {
             assert!(!fits(builtin, field, other), "{builtin:?}");
         }
         assert!(!fits(Builtin::Int4, &[0, 0, 1], "1"), "three bytes are no int4");
-        // Only a server knows what this is.
+        // Only a server can evaluate this.
         assert!(fits(Builtin::Date, &[0; 4], "2000-01-01"));
     }
 

@@ -17,7 +17,7 @@ pub(super) struct ColumnPair {
     /// Where the spec names it; for a pair by name, where it names what the target reads.
     pub(super) span: Span,
     /// Whether the spec names it.
-    pub(super) asked: bool,
+    pub(super) is_named: bool,
     pub(super) sides: BySide<Expression>,
     pub(super) settings: PairSettings,
 }
@@ -76,7 +76,7 @@ fn listed_pairs(
         }
         let (name, span) = (rule.pair.value.clone(), rule.pair.span.clone());
         let settings = rule.settings.clone();
-        pairs.push(ColumnPair { name, span, asked: true, sides, settings });
+        pairs.push(ColumnPair { name, span, is_named: true, sides, settings });
     }
     pairs
 }
@@ -97,7 +97,7 @@ fn pairs_by_name(
         .map(|name| ColumnPair {
             name: name.0.clone(),
             span: mapping.sides.target.reads.span().clone(),
-            asked: false,
+            is_named: false,
             sides: BySide::new(|_| Expression::Column(name.clone())),
             settings: PairSettings::default(),
         })

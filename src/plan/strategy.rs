@@ -133,7 +133,7 @@ mod tests {
         let (strategy, why) = choose_for(StrategyChoice::Auto, servers, Some("price")).unwrap();
         assert_eq!(strategy, Strategy::Stream);
         assert!(why.contains("\"price\" has a tolerance"));
-        let asked = choose_for(StrategyChoice::Digest, servers, Some("price")).unwrap();
-        assert_eq!(asked.0, Strategy::Digest);
+        let chosen = choose_for(StrategyChoice::Digest, servers, Some("price")).unwrap();
+        assert_eq!(chosen.0, Strategy::Digest);
     }
 }

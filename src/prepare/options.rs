@@ -50,7 +50,7 @@ pub struct Options {
     /// Whether the run compares a slice, and its deadline is a normal end.
     pub slice: bool,
     /// The redactor of values.
-    pub veil: Redactor,
+    pub redactor: Redactor,
     /// What encrypts redacted keys in the ledger, if there is a secret.
     pub cipher: Option<Cipher>,
     /// Only these mappings, if any are named.
@@ -93,7 +93,7 @@ impl Options {
             sample: None,
             since: None,
             slice: false,
-            veil: Redactor::of_process(),
+            redactor: Redactor::of_process(),
             cipher: None,
             mappings: Vec::new(),
             relations_at_once: RELATIONS_AT_ONCE,

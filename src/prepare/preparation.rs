@@ -203,15 +203,15 @@ async fn read_side(
             Some(first) => first,
             None => pool.acquire().await,
         };
-        let lease = match opened {
-            Ok(lease) => lease,
+        let connection = match opened {
+            Ok(connection) => connection,
             Err(error) => return (Err(error), false),
         };
-        let answer = read_facts(spec, side, (&lease, most), options).await;
+        let answer = read_facts(spec, side, (&connection, most), options).await;
         // The answer was too large to be read to its end.
         let is_cut =
-            lease.is_busy() && answer.as_ref().is_err_and(|error| error.remedy == Remedy::Shrink);
-        lease.give_back().await;
+            connection.is_busy() && answer.as_ref().is_err_and(|error| error.remedy == Remedy::Shrink);
+        connection.give_back().await;
         match answer {
             // A server that does not answer on a new connection either is given up.
             Err(error) if error.remedy == Remedy::Reconnect && !pool.is_responding().await => {
@@ -226,19 +226,19 @@ async fn read_side(
 async fn read_facts(
     spec: &Spec,
     side: Side,
-    (lease, most): (&Connection, usize),
+    (connection, most): (&Connection, usize),
     options: &Options,
 ) -> Result<SideFacts, PgError> {
     let timeout = options.statement_timeout;
     let catalog = Catalog {
-        lease,
+        connection,
         own: ReadSettings::new(&[], timeout),
         operators: ReadSettings::new(&spec.sides[side].search_path, timeout),
         params: &spec.params,
         side,
         most,
     };
-    let server = lease.read_server(&catalog.own).await?;
+    let server = connection.read_server(&catalog.own).await?;
     let mut problems = Vec::new();
     for param in &spec.params {
         if !catalog.accepts_param(param).await? {
@@ -249,7 +249,7 @@ async fn read_facts(
         }
     }
     let moment = match &options.since {
-        Some(since) => Some(lease.read_moment(&catalog.own, since.time).await?),
+        Some(since) => Some(connection.read_moment(&catalog.own, since.time).await?),
         None => None,
     };
     let mappings: Vec<&Mapping> = chosen(spec, options).collect();

@@ -1,7 +1,7 @@
 //! Reads the clocks of both servers. A run records them with that of its own machine when it starts and when
 //! it ends, and the gate compares them with what they show later.
 //!
-//! A run does not fail because a clock could not be read: it records those that it knows.
+//! A run does not fail because a clock could not be read: it records those that were read.
 
 use std::time::Duration;
 
@@ -28,8 +28,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// When a server does not report its clock.
 pub async fn clocks(prepared: &Prepared) -> Result<Clocks, Problem> {
     let read_side = async |side: Side| {
-        let asked = read_in_time(&prepared.pools[side], CLOCK_PATIENCE).await;
-        asked.map(Some).map_err(|error| Problem::from((Some(side), error)))
+        let clock = read_in_time(&prepared.pools[side], CLOCK_PATIENCE).await;
+        clock.map(Some).map_err(|error| Problem::from((Some(side), error)))
     };
     let (source, target) = tokio::join!(read_side(Side::Source), read_side(Side::Target));
     let servers = BySide { source: source?, target: target? };
@@ -56,7 +56,7 @@ async fn read_in_time(pool: &Pool, patience: Duration) -> Result<Timestamp, PgEr
         loop {
             match read(pool).await {
                 Err(error) if error.remedy == Remedy::Retry => why = error,
-                asked => return asked,
+                clock => return clock,
             }
             sleep(PAUSE).await;
         }
@@ -68,8 +68,8 @@ async fn read_in_time(pool: &Pool, patience: Duration) -> Result<Timestamp, PgEr
 }
 
 async fn read(pool: &Pool) -> Result<Timestamp, PgError> {
-    let lease = pool.acquire().await?;
-    let clock = lease.read_clock(&ReadSettings::new(&[], CLOCK_PATIENCE)).await;
-    lease.give_back().await;
+    let connection = pool.acquire().await?;
+    let clock = connection.read_clock(&ReadSettings::new(&[], CLOCK_PATIENCE)).await;
+    connection.give_back().await;
     clock
 }

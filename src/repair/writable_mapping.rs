@@ -135,7 +135,7 @@ impl WritableMapping {
     /// texts do not distinguish them, if the index has columns that no pair fills, or if a placeholder
     /// could be refused: then each row's value is needed to leave out the rows that exchange values.
     fn simplify(&self, unique: UniqueIndex) -> UniqueIndex {
-        if unique.told.as_ref().is_none_or(|told| !told.plain) {
+        if unique.value_sql.as_ref().is_none_or(|value_sql| !value_sql.plain) {
             return unique;
         }
         let columns = self.stored.columns.iter().enumerate();
@@ -147,7 +147,7 @@ impl WritableMapping {
             || columns().any(|(_, column)| !column.readable)
             || filled().all(|place| place.is_some_and(|place| place < self.key_width))
             || filled().all(|place| place.is_none());
-        let by_text = UniqueIndex { told: None, ..unique.clone() };
+        let by_text = UniqueIndex { value_sql: None, ..unique.clone() };
         let places = self.places(Operation::Update, unique.columns.iter()).unwrap_or_default();
         let set = places.iter().copied().filter(|place| self.settable(*place)).collect();
         let has_placeholder = !places.is_empty()
@@ -268,14 +268,14 @@ impl WritableMapping {
             key.map(|filled| &self.stored.columns[filled.column].name).collect();
         let others = self.stored.uniques.iter();
         others.filter(move |unique| {
-            unique.told.is_some() || !unique.columns.iter().all(|column| key.contains(&column))
+            unique.value_sql.is_some() || !unique.columns.iter().all(|column| key.contains(&column))
         })
     }
 
     /// Returns the opaque unique indexes: those whose values are queried from the server for each row,
     /// because the texts of their columns do not determine them.
     pub fn opaque_uniques(&self) -> impl Iterator<Item = (&UniqueIndex, &IndexValueSql)> {
-        self.uniques().filter_map(|unique| Some((unique, unique.told.as_ref()?)))
+        self.uniques().filter_map(|unique| Some((unique, unique.value_sql.as_ref()?)))
     }
 
     /// Returns how updates of these columns can exchange an index's values within a batch; `None` if the
@@ -296,7 +296,7 @@ impl WritableMapping {
         let places: Vec<usize> = unique.columns.iter().filter_map(named).collect();
         let moved: Vec<usize> =
             places.iter().copied().filter(|place| set.contains(place)).collect();
-        let coarse = unique.told.as_ref().is_some_and(|told| told.coarse);
+        let coarse = unique.value_sql.as_ref().is_some_and(|value_sql| value_sql.coarse);
         if moved.is_empty() || unique.late && !coarse {
             return Ok(None);
         }
@@ -308,7 +308,7 @@ impl WritableMapping {
         // Rows that refer to a value are updated with it (ON UPDATE), also to a placeholder, but not to
         // NULL. Without ON UPDATE the value cannot change.
         let followed = |place: &&usize| links(place).all(|link| link.on_update.is_some());
-        let free = |place: &usize| match &unique.told {
+        let free = |place: &usize| match &unique.value_sql {
             None => !unique.nulls_alike,
             Some(_) => {
                 let at = self.opaque_uniques().position(|(other, _)| other.name == unique.name);
@@ -322,9 +322,9 @@ impl WritableMapping {
                 && free(place)
                 && links(place).next().is_none()
         };
-        let own = |place: &&usize| match &unique.told {
+        let own = |place: &&usize| match &unique.value_sql {
             None => true,
-            Some(told) => told.own.contains(&column(place).name),
+            Some(value_sql) => value_sql.own.contains(&column(place).name),
         };
         // A column that no update changes gets its old value back. Its CHECK constraints were not tested
         // with a placeholder.
@@ -337,7 +337,7 @@ impl WritableMapping {
         let found = (moved.iter().find(nullable).and_then(null))
             .or_else(|| moved.iter().filter(suits).find_map(other))
             .or_else(|| {
-                kept.clone().filter(|_| unique.told.is_none()).find(nullable).and_then(null)
+                kept.clone().filter(|_| unique.value_sql.is_none()).find(nullable).and_then(null)
             })
             .or_else(|| kept.clone().filter(suits).find_map(other));
         let Some((column, placeholder)) = found.filter(|_| !coarse) else {
@@ -350,7 +350,7 @@ impl WritableMapping {
             ));
         };
         let all = places.len() == unique.columns.len();
-        let index = if all && unique.told.is_none() { places } else { Vec::new() };
+        let index = if all && unique.value_sql.is_none() { places } else { Vec::new() };
         Ok(Some(Exchange { index, column, placeholder, moved }))
     }
 

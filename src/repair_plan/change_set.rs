@@ -95,7 +95,7 @@ impl ChangeSet {
         unique: &UniqueIndex,
     ) -> bool {
         let mut each = unique.columns.iter();
-        match unique.told {
+        match unique.value_sql {
             None => self.sets(scopes, each),
             Some(_) => each.any(|column| self.sets(scopes, [column].into_iter())),
         }
@@ -184,7 +184,7 @@ impl ChangeSet {
         let scope = scopes[&self.mapping];
         let space = ValueSpace::UniqueIndex(scope.stored.oid, unique.name.clone());
         let changed = self.shape.operation == Operation::Update;
-        if unique.told.is_some() {
+        if unique.value_sql.is_some() {
             let opaque = scope.opaque_uniques().position(|(other, _)| other.name == unique.name);
             return Some(ValueSource { space, columns: Vec::new(), opaque, old: false, changed });
         }

@@ -241,7 +241,7 @@ fn prepare_handovers(
             continue;
         };
         // Of such rows only those are left that depend on no value but their own.
-        if from == to && unique.told.as_ref().is_some_and(|told| told.coarse) {
+        if from == to && unique.value_sql.as_ref().is_some_and(|value_sql| value_sql.coarse) {
             continue;
         }
         if !done.insert((*mapping, &unique.name)) {

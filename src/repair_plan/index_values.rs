@@ -240,12 +240,12 @@ impl<'c, 'd, R> IndexValueCheck<'c, 'd, R> {
         let texts: Vec<Vec<Option<&str>>> = needed.iter().map(texts).collect();
         let is_read = |column: &&StoredColumn| {
             has_checks
-                || scope.opaque_uniques().any(|(_, told)| told.generated.contains(&column.name))
+                || scope.opaque_uniques().any(|(_, value_sql)| value_sql.generated.contains(&column.name))
         };
         let generated: Vec<&StoredColumn> =
             stored.iter().filter(|column| column.generated).filter(is_read).collect();
         let mut values: Vec<&str> =
-            scope.opaque_uniques().map(|(_, told)| told.value.as_str()).collect();
+            scope.opaque_uniques().map(|(_, value_sql)| value_sql.value.as_str()).collect();
         values.extend(self.checked.iter().filter_map(|column| stored[*column].checks.as_deref()));
         let columns: Vec<&StoredColumn> = needed.iter().map(|column| &stored[*column]).collect();
         sql::index_values(&values, &columns, &generated, &texts, query.rows.len())

@@ -86,7 +86,7 @@ fn key_columns<'s>(plan: &MappingPlan, scope: &'s WritableMapping) -> Vec<&'s St
 /// Returns whether an index consists of columns of the key only: rows of one key then have one value
 /// there.
 pub(crate) fn is_within_key(unique: &UniqueIndex, key: &[&ColumnName]) -> bool {
-    let coarse = unique.told.as_ref().is_some_and(|told| told.coarse);
+    let coarse = unique.value_sql.as_ref().is_some_and(|value_sql| value_sql.coarse);
     !coarse && unique.columns.iter().all(|column| key.contains(&column))
 }
 

@@ -77,7 +77,7 @@ pub(super) fn link(own: &str, theirs: &str) -> ForeignKey {
 
 /// Returns a unique index of one column, whose values only the server can compute if it is opaque.
 pub(super) fn unique(column: &str, is_opaque: bool) -> UniqueIndex {
-    let told = IndexValueSql {
+    let value_sql = IndexValueSql {
         value: "hash".to_owned(),
         plain: false,
         coarse: false,
@@ -89,7 +89,7 @@ pub(super) fn unique(column: &str, is_opaque: bool) -> UniqueIndex {
         columns: vec![ColumnName(column.to_owned())],
         nulls_alike: false,
         late: false,
-        told: is_opaque.then_some(told),
+        value_sql: is_opaque.then_some(value_sql),
     }
 }
 

@@ -101,7 +101,7 @@ impl ChecksumHasher {
 }
 
 /// Replaces values that must not be displayed by a keyed hash. Equal values have equal hashes with one
-/// redactor, and without its key nobody can test guesses of a value.
+/// redactor, and without its key guesses of a value cannot be tested.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Redactor([u8; 32]);
 

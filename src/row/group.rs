@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// A group's value as text; `None` for NULL.
 pub type Group = Option<String>;
 
-/// The most groups of one mapping, so that memory is bounded. More are a mistake in the spec: nobody reads
+/// The most groups of one mapping, so that memory is bounded. More are a mistake in the spec: no person reads
 /// so many verdicts.
 pub const MOST_GROUPS: usize = 100_000;
 

@@ -19,7 +19,7 @@ pub enum KeyField {
     Numeric,
     /// `float4` and `float8`; NaN is above everything.
     Float,
-    /// Text with another collation, which is the same on both servers: only they know its order.
+    /// Text with another collation, which is the same on both servers; its order is computed by them only.
     Collated,
 }
 

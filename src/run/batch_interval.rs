@@ -25,7 +25,7 @@ pub(crate) struct BatchInterval<'p> {
     throttle: Throttle,
     positions: WalPositions,
     began: Instant,
-    asked: Option<Instant>,
+    checked_at: Option<Instant>,
     answered: Instant,
 }
 
@@ -46,7 +46,7 @@ impl<'p> BatchInterval<'p> {
             throttle: Throttle::new(of_sides),
             positions: WalPositions::default(),
             began: Instant::now(),
-            asked: None,
+            checked_at: None,
             answered: Instant::now(),
         }
     }
@@ -67,8 +67,8 @@ impl<'p> BatchInterval<'p> {
             if *stop.borrow() != Stop::No {
                 return Ok(());
             }
-            if self.asked.is_none_or(|asked| asked.elapsed() >= INTERVAL) {
-                self.asked = Some(Instant::now());
+            if self.checked_at.is_none_or(|checked_at| checked_at.elapsed() >= INTERVAL) {
+                self.checked_at = Some(Instant::now());
                 self.query().await?;
             }
             self.throttle.set_paused(self.pause_file.reason());
@@ -106,18 +106,18 @@ impl<'p> BatchInterval<'p> {
     }
 
     async fn read_load(&mut self) -> Result<SideLoad, PgError> {
-        let lease = self.pool.acquire_reserved().await?;
+        let connection = self.pool.acquire_reserved().await?;
         let state = async {
-            let sessions = lease.count_sessions(&self.own).await?;
+            let sessions = connection.count_sessions(&self.own).await?;
             // Only a primary can be written.
             let replay = match self.limits.lag {
-                Some(_) => Some(lease.read_replay(&self.own, false).await?),
+                Some(_) => Some(connection.read_replay(&self.own, false).await?),
                 None => None,
             };
             Ok((sessions, replay))
         };
         let state = state.await;
-        lease.give_back().await;
+        connection.give_back().await;
         let (sessions, replay) = state?;
         if self.limits.sessions.is_some() && !sessions.seen {
             return Err(PgError::unexpected("the role may not see other sessions"));

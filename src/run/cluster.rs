@@ -194,8 +194,8 @@ async fn take_part<'o>(
 
 /// Returns how much is left to the other processes.
 async fn left(sharing: &SharedRun) -> ShareOutcome {
-    let asked = tokio::time::timeout(POLL_INTERVAL, sharing.count_shards()).await;
-    ShareOutcome::Left(asked.ok().and_then(Result::ok))
+    let counts = tokio::time::timeout(POLL_INTERVAL, sharing.count_shards()).await;
+    ShareOutcome::Left(counts.ok().and_then(Result::ok))
 }
 
 fn no_ledger() -> Problem {

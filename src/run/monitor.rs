@@ -111,7 +111,7 @@ impl ServerMonitor {
             lag: lag_limit(settings, settle, standby[side]),
             sessions: settings.max_active_sessions,
         });
-        let mut watch = ServerMonitor {
+        let mut monitor = ServerMonitor {
             workers,
             throttle: Throttle::new(limits),
             limits,
@@ -127,11 +127,11 @@ impl ServerMonitor {
             next_period: 0,
             effect: ThrottleRecord::default(),
         };
-        watch.throttle.set_paused(watch.pause_file.reason());
-        if watch.throttle.decide().0 == Speed::Full {
-            watch.due += FIRST;
+        monitor.throttle.set_paused(monitor.pause_file.reason());
+        if monitor.throttle.decide().0 == Speed::Full {
+            monitor.due += FIRST;
         }
-        watch
+        monitor
     }
 
     /// Waits for the next states. The future may be dropped, and the method called again.
@@ -152,9 +152,9 @@ impl ServerMonitor {
 
     /// Returns what to query on a side; `None` while it is not queried.
     fn state_query(&self, side: Side) -> Option<StateQuery> {
-        let alone = self.paused_until[side].is_some_and(|until| Instant::now() < until);
+        let is_paused = self.paused_until[side].is_some_and(|until| Instant::now() < until);
         let lag = self.limits[side].lag.map(|_| self.standby[side]);
-        (!alone).then_some(StateQuery { lag })
+        (!is_paused).then_some(StateQuery { lag })
     }
 
     /// Takes the states of both sides.
@@ -327,20 +327,20 @@ async fn query_side(
     wanted: Option<StateQuery>,
 ) -> Option<StateResult> {
     let StateQuery { lag } = wanted?;
-    let lease = match workers.pools[side].acquire_reserved().await {
-        Ok(lease) => lease,
+    let connection = match workers.pools[side].acquire_reserved().await {
+        Ok(connection) => connection,
         Err(error) => return Some(Err(error)),
     };
     let state = async {
-        let sessions = lease.count_sessions(&workers.own).await?;
+        let sessions = connection.count_sessions(&workers.own).await?;
         let replay = match lag {
-            Some(standby) => Some(lease.read_replay(&workers.own, standby).await?),
+            Some(standby) => Some(connection.read_replay(&workers.own, standby).await?),
             None => None,
         };
         Ok(ReportedState { sessions, replay })
     };
     let result = state.await;
-    lease.give_back().await;
+    connection.give_back().await;
     Some(result)
 }
 

@@ -228,17 +228,17 @@ impl<'o> RunContext<'o> {
     /// Stores nothing of the run any more: other processes complete it.
     pub(super) fn detach_ledger(&mut self) {
         if let Some(recorder) = &mut self.recorder {
-            recorder.leave_run();
+            recorder.drop_run();
         }
     }
 
     /// Waits for the ledger, unless it takes longer than there is time.
     async fn in_time<T>(
         &self,
-        asked: impl Future<Output = Result<T, Problem>>,
+        query: impl Future<Output = Result<T, Problem>>,
     ) -> Result<T, Problem> {
         tokio::select! {
-            answer = Box::pin(asked) => answer,
+            answer = Box::pin(query) => answer,
             () = time_runs_out(self.stop.clone(), LAST_WRITE, self.left()) => Err(ledger::no_answer()),
         }
     }

@@ -31,10 +31,10 @@ pub async fn sequences(prepared: &Prepared) -> Result<Vec<Sequence>, Vec<Problem
 
 async fn ask_sequences(prepared: &Prepared) -> Result<Vec<Sequence>, Vec<Problem>> {
     let of_target = |error: PgError| vec![Problem::from((Some(Side::Target), error))];
-    let lease = prepared.pools.target.acquire().await.map_err(of_target)?;
-    let catalog = catalog(prepared, &lease, Side::Target);
+    let connection = prepared.pools.target.acquire().await.map_err(of_target)?;
+    let catalog = catalog(prepared, &connection, Side::Target);
     let found = ask(prepared, &catalog).await;
-    lease.give_back().await;
+    connection.give_back().await;
     found
 }
 

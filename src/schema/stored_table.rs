@@ -92,7 +92,7 @@ pub struct UniqueIndex {
     /// Whether it is checked at the end of a statement, or later, and not with every row.
     pub late: bool,
     /// How the server computes the value of a row in it.
-    pub told: Option<IndexValueSql>,
+    pub value_sql: Option<IndexValueSql>,
 }
 
 /// The value of a row in a unique index, as the server computes it.

@@ -1,6 +1,6 @@
 //! The settings of a pair: its comparison rule, its tolerance, and whether its values are redacted.
 //!
-//! Values are compared exactly unless the spec says otherwise. `plan`, which knows the types of a pair,
+//! Values are compared exactly unless the spec says otherwise. `plan`, which has the types of a pair,
 //! decides what a rule or a tolerance means for them.
 
 use std::fmt;

@@ -44,7 +44,7 @@ impl WalPositions {
         if standby.replayed >= position {
             return Duration::ZERO;
         }
-        let reported = if standby.said > SILENCE { now } else { now.saturating_sub(standby.said) };
+        let reported = if standby.report_age > SILENCE { now } else { now.saturating_sub(standby.report_age) };
         let waiting = self.0.iter().find(|(_, written)| *written > standby.replayed);
         let seen = waiting.map_or(Duration::ZERO, |(at, _)| reported.saturating_sub(*at));
         seen.max(standby.lag.unwrap_or_default())
@@ -60,7 +60,7 @@ mod tests {
     }
 
     fn at(replayed: u64) -> StandbyProgress {
-        StandbyProgress { replayed, said: Duration::ZERO, lag: None }
+        StandbyProgress { replayed, report_age: Duration::ZERO, lag: None }
     }
 
     #[test]
@@ -91,7 +91,7 @@ mod tests {
     fn a_standby_of_an_idle_primary_does_not_lag() {
         let mut positions = WalPositions::default();
         positions.take(secs(0), 100, &[at(90)]);
-        let quiet = |said| StandbyProgress { said: secs(said), ..at(90) };
+        let quiet = |said| StandbyProgress { report_age: secs(said), ..at(90) };
         assert_eq!(positions.take(secs(9), 100, &[quiet(9)]), Some(secs(0)));
         assert_eq!(positions.take(secs(16), 100, &[quiet(16)]), Some(secs(16)));
     }

@@ -156,7 +156,7 @@ fn rows_that_kept_changing() {
     assert!(told[0].starts_with("1 row of mapping \"u\" kept changing in run "), "{told:#?}");
     assert!(
         told.contains(
-            &"{\"id\":\"2\"} of mapping \"u\" kept changing in two runs running".to_owned()
+            &"{\"id\":\"2\"} of mapping \"u\" kept changing in two consecutive runs".to_owned()
         )
     );
     let record = json(&gate(&pair, &["--format", "json"]).stdout);

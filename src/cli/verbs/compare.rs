@@ -154,8 +154,8 @@ impl CompareArgs {
         options.mappings.clone_from(&self.specs.mappings);
         let secret = redact_key::given();
         let given = secret.as_deref().map(Redactor::of_secret);
-        if let Some(veil) = given.or_else(|| ledgers.veil(spec)) {
-            options.veil = veil;
+        if let Some(redactor) = given.or_else(|| ledgers.redactor(spec)) {
+            options.redactor = redactor;
         }
         options.cipher = secret.as_deref().map(Cipher::of_secret);
         options.deadline = self.deadline.or(options.deadline);
@@ -352,17 +352,17 @@ async fn run_all(
 ) -> Exit {
     let runs = specs.iter().map(|spec| args.deadline.or(spec.compare.deadline));
     let deadline = PlanningDeadline::start(runs);
-    let mut memories = Vec::new();
+    let mut prior_findings = Vec::new();
     for spec in &specs {
-        let memory = match prior {
+        let findings = match prior {
             Some(prior) => read_prior_findings(prior, &args.common, spec, ui).await,
             None if args.slice => read_open_findings(spec, &mut ledgers, ui).await,
             None => continue,
         };
-        let Some(memory) = memory else { return Exit::Trouble };
-        memories.push(memory);
+        let Some(findings) = findings else { return Exit::Trouble };
+        prior_findings.push(findings);
     }
-    let mut memories = memories.into_iter();
+    let mut prior_findings = prior_findings.into_iter();
     let mut interrupted = stop.clone();
     let prepared = tokio::select! {
         prepared = specs::prepare_all(specs, |spec| args.options(spec, &ledgers), ui) => prepared,
@@ -413,16 +413,16 @@ async fn run_all(
         let new = ledgers.take_run_id(&prepared.spec.name);
         let begin = begins.pop_front().unwrap_or_else(|| RunStart::New(new.clone()));
         let mut recorder = ledgers.take(&prepared.spec.name);
-        let heard = run::RunObservers { recorder: recorder.as_mut(), observer: &mut observers };
+        let observers = run::RunObservers { recorder: recorder.as_mut(), observer: &mut observers };
         let stop = stop.clone();
-        let summary = match memories.next() {
-            None => run::compare(prepared, begin, options, heard, stop).await,
-            Some(memory) => {
+        let summary = match prior_findings.next() {
+            None => run::compare(prepared, begin, options, observers, stop).await,
+            Some(findings) => {
                 let text = prepared.spec.text.clone();
                 let result = match args.slice {
-                    true => Box::pin(run::slice(prepared, memory, new, options, heard, stop)).await,
+                    true => Box::pin(run::slice(prepared, findings, new, options, observers, stop)).await,
                     false => {
-                        Box::pin(run::recheck(prepared, memory, new, options, heard, stop)).await
+                        Box::pin(run::recheck(prepared, findings, new, options, observers, stop)).await
                     }
                 };
                 match result {

@@ -1,4 +1,4 @@
--- Takes a lease that nobody has, that has expired, or that is the holder's own. That of a spec is also
+-- Takes a lease that has no holder, that has expired, or that is the holder's own. That of a spec is also
 -- taken from a run that has ended: such a run excludes no other, though none of its processes has
 -- released the lease.
 insert into lease (kind, spec, run, holder, until)

@@ -291,7 +291,7 @@ async fn check_fence(
 
 /// Runs an action in a transaction that writes.
 async fn in_transaction<T>(
-    lease: &Connection,
+    connection: &Connection,
     work: impl AsyncFn(&WriteTransaction<'_>) -> Result<T, TransactionError>,
 ) -> Result<T, TransactionError> {
     let writing = lease.begin_write(BEGIN).await?;
@@ -321,7 +321,7 @@ async fn migrate(writing: &WriteTransaction<'_>) -> Result<i64, TransactionError
     if steps.is_empty() {
         return Ok(version);
     }
-    writing.execute_batch(include_str!("../statements/shared_become_owner.sql")).await?;
+    writing.execute_batch(include_str!("../statements/shared_become_table_owner.sql")).await?;
     for step in steps {
         writing.execute_batch(step.shared).await?;
     }

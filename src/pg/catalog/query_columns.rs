@@ -28,8 +28,8 @@ impl Connection {
         queries: &[&Fragment],
         params: &[Param],
     ) -> Result<Vec<Result<QueryColumns, PgError>>, PgError> {
-        let asked = queries.iter().map(|query| sql::query_columns(query, params));
-        let answers = self.pipeline(operators, asked).await?;
+        let statements = queries.iter().map(|query| sql::query_columns(query, params));
+        let answers = self.pipeline(operators, statements).await?;
         let names = answers.into_iter().map(|answer| names(&answer?));
         let names: Vec<Result<Vec<String>, PgError>> = names.collect();
         let named = queries.iter().zip(&names).filter_map(|(query, names)| {

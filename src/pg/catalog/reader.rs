@@ -15,7 +15,7 @@ use crate::sql;
 /// One side's catalog, read through one connection.
 pub struct Catalog<'l> {
     /// The connection.
-    pub lease: &'l Connection,
+    pub connection: &'l Connection,
     /// For SQL of this program: names resolve in `pg_catalog` alone.
     pub own: ReadSettings,
     /// For the operator's SQL: names resolve in the side's search path.
@@ -40,7 +40,7 @@ impl Catalog<'_> {
         name: impl Fn(&T) -> String,
         decode: impl Fn(&T, &[Row]) -> Result<R, PgError>,
     ) -> Result<Vec<R>, PgError> {
-        self.lease.query_each((&self.own, self.most), items, statement, name, decode).await
+        self.connection.query_each((&self.own, self.most), items, statement, name, decode).await
     }
 
     /// Reads the shape of each table, view or query that is read from, with the columns of queries; the
@@ -52,7 +52,7 @@ impl Catalog<'_> {
         &self,
         reads: &[&Reads],
     ) -> Result<Vec<Result<(Shape, Option<QueryColumns>), PgError>>, PgError> {
-        self.lease.read_shapes((&self.own, self.most), &self.operators, reads, self.params).await
+        self.connection.read_shapes((&self.own, self.most), &self.operators, reads, self.params).await
     }
 
     /// Reads the histogram bounds of columns as texts; empty for a column that was not analyzed.
@@ -77,7 +77,7 @@ impl Catalog<'_> {
     /// # Errors
     /// The server's error.
     pub async fn read_relation_names(&self, schema: &SchemaName) -> Result<Vec<String>, PgError> {
-        let rows = self.lease.query(&self.own, &sql::relation_names(schema)).await?;
+        let rows = self.connection.query(&self.own, &sql::relation_names(schema)).await?;
         rows.iter().map(|row| row.get("name")).collect()
     }
 
@@ -90,10 +90,10 @@ impl Catalog<'_> {
         &self,
         queries: &[(&Fragment, &QueryColumns)],
     ) -> Result<Vec<Result<Relation, PgError>>, PgError> {
-        let asked = queries.iter().map(|(query, _)| sql::query_check(query, self.params));
-        let alone = self.lease.pipeline(&self.operators, asked).await?;
+        let statements = queries.iter().map(|(query, _)| sql::query_check(query, self.params));
+        let alone = self.connection.pipeline(&self.operators, statements).await?;
         let oids = queries.iter().flat_map(|(_, query)| &query.columns).map(|(_, oid, _)| *oid);
-        let types = self.lease.read_types(&self.own, oids).await?;
+        let types = self.connection.read_types(&self.own, oids).await?;
         let relation = |query: &QueryColumns| {
             let columns = query.columns.iter().map(|(name, oid, display)| Column {
                 name: ColumnName(name.clone()),
@@ -125,7 +125,7 @@ impl Catalog<'_> {
     /// # Errors
     /// The server's error, unless it is about the value.
     pub async fn accepts_param(&self, param: &Param) -> Result<bool, PgError> {
-        match self.lease.query(&self.operators, &sql::param_value(param)).await {
+        match self.connection.query(&self.operators, &sql::param_value(param)).await {
             Ok(_) => Ok(true),
             // A type that this side lacks is an error only once this side's SQL uses the parameter.
             Err(error) => match error.sqlstate.as_deref() {
@@ -145,10 +145,10 @@ impl Catalog<'_> {
         &self,
         expressions: &[(&Reads, &Fragment)],
     ) -> Result<Vec<Result<ColumnType, PgError>>, PgError> {
-        let asked = expressions.iter();
-        let asked =
-            asked.map(|(reads, sql)| sql::expression_type(self.side, reads, sql, self.params));
-        let answers = self.lease.pipeline(&self.operators, asked).await?;
+        let statements = expressions.iter();
+        let statements =
+            statements.map(|(reads, sql)| sql::expression_type(self.side, reads, sql, self.params));
+        let answers = self.connection.pipeline(&self.operators, statements).await?;
         let named = answers.into_iter().map(|answer| {
             let rows = answer?;
             let row = rows.last().ok_or_else(|| PgError::unexpected("no row"))?;
@@ -156,7 +156,7 @@ impl Catalog<'_> {
         });
         let named: Vec<Result<(u32, String), PgError>> = named.collect();
         let oids = named.iter().flatten().map(|(oid, _)| *oid);
-        let types = self.lease.read_types(&self.own, oids).await?;
+        let types = self.connection.read_types(&self.own, oids).await?;
         let typed = |(oid, display)| types.expression_type(oid, display);
         Ok(named.into_iter().map(|named| named.map(&typed)).collect())
     }
@@ -170,10 +170,10 @@ impl Catalog<'_> {
         &self,
         expressions: &[(&Reads, &[&ColumnName], &Fragment)],
     ) -> Result<Vec<Result<String, PgError>>, PgError> {
-        let asked = expressions.iter().map(|(reads, columns, fragment)| {
+        let statements = expressions.iter().map(|(reads, columns, fragment)| {
             sql::expression_plan(self.side, reads, columns, fragment, self.params)
         });
-        let answers = self.lease.pipeline(&self.operators, asked).await?;
+        let answers = self.connection.pipeline(&self.operators, statements).await?;
         let output = |rows: Vec<Row>| {
             let lines: Vec<&str> = rows.iter().map(|row| row.get(0)).collect::<Result<_, _>>()?;
             let output =

@@ -68,7 +68,7 @@ impl Catalog<'_> {
         let untyped: Vec<Vec<UntypedColumn>> =
             self.query_each(found, statement, name, decode).await?;
         let oids = untyped.iter().flatten().map(|column| column.type_oid);
-        let types = self.lease.read_types(&self.own, oids).await?;
+        let types = self.connection.read_types(&self.own, oids).await?;
         let typed = |columns: Vec<UntypedColumn>| {
             columns.into_iter().map(|column| column.typed(&types)).collect()
         };

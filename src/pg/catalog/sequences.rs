@@ -51,7 +51,7 @@ impl Catalog<'_> {
             let LastKeyQuery { table, column, numerals, largest, sequence } = *query;
             [sql::last_key(table, column, numerals, largest), sql::sequence_state(sequence)]
         });
-        let mut answers = self.lease.pipeline(&self.own, statements).await?.into_iter();
+        let mut answers = self.connection.pipeline(&self.own, statements).await?.into_iter();
         let mut answer = || answers.next().unwrap_or_else(|| Err(PgError::unexpected("no answer")));
         let both = |_| {
             let last_key = answer().and_then(|rows| last_key(&rows));

@@ -20,10 +20,10 @@ impl Catalog<'_> {
     /// # Errors
     /// The server's error.
     pub async fn read_stored_table(&self, oid: u32) -> Result<StoredTable, PgError> {
-        let rows = self.lease.query(&self.own, &sql::stored_columns(oid)).await?;
+        let rows = self.connection.query(&self.own, &sql::stored_columns(oid)).await?;
         let types: Vec<u32> =
             rows.iter().map(|row| row.get_u32("type_oid")).collect::<Result<_, _>>()?;
-        let types = self.lease.read_types(&self.own, types.into_iter()).await?;
+        let types = self.connection.read_types(&self.own, types.into_iter()).await?;
         let columns: Result<Vec<StoredColumn>, PgError> = rows
             .iter()
             .map(|row| {
@@ -57,7 +57,7 @@ impl Catalog<'_> {
             parents: Vec::new(),
             referrers: Vec::new(),
         };
-        for row in &self.lease.query(&self.own, &sql::stored_uniques(oid)).await? {
+        for row in &self.connection.query(&self.own, &sql::stored_uniques(oid)).await? {
             stored.uniques.push(unique(row)?);
         }
         (stored.parents, stored.referrers) = self.read_foreign_keys(oid).await?;
@@ -70,7 +70,7 @@ impl Catalog<'_> {
         oid: u32,
     ) -> Result<(Vec<ForeignKey>, Vec<ForeignKey>), PgError> {
         let (mut parents, mut referrers) = (Vec::new(), Vec::new());
-        for row in self.lease.query(&self.own, &sql::stored_links(oid)).await? {
+        for row in self.connection.query(&self.own, &sql::stored_links(oid)).await? {
             let action = |column: &str| {
                 let action = match row.get::<&str>(column)? {
                     "c" => Some("CASCADE"),
@@ -128,7 +128,7 @@ impl Catalog<'_> {
             if known.contains_key(&table) {
                 continue;
             }
-            let found = self.lease.query(&self.own, &sql::relations(&[&table])).await?;
+            let found = self.connection.query(&self.own, &sql::relations(&[&table])).await?;
             let mut links = match found.first() {
                 Some(row) => self.read_foreign_keys(row.get_u32("oid")?).await?.1,
                 None => Vec::new(),
@@ -146,7 +146,7 @@ impl Catalog<'_> {
     /// # Errors
     /// The server's error.
     pub async fn read_definition(&self, oid: u32) -> Result<BTreeMap<String, String>, PgError> {
-        let rows = self.lease.query(&self.own, &sql::stored_definition(oid)).await?;
+        let rows = self.connection.query(&self.own, &sql::stored_definition(oid)).await?;
         rows.iter().map(|row| Ok((row.get("what")?, row.get("how")?))).collect()
     }
 
@@ -158,7 +158,7 @@ impl Catalog<'_> {
         &self,
         sequences: &[&str],
     ) -> Result<Vec<String>, PgError> {
-        let rows = self.lease.query(&self.own, &sql::unmovable_sequences(sequences)).await?;
+        let rows = self.connection.query(&self.own, &sql::unmovable_sequences(sequences)).await?;
         rows.iter().map(|row| row.get("name")).collect()
     }
 
@@ -172,7 +172,7 @@ impl Catalog<'_> {
         server: &Server,
     ) -> Result<TablePrivileges, PgError> {
         let grants = server.version >= GRANTS_SINCE;
-        let rows = self.lease.query(&self.own, &sql::rights(oid, grants)).await?;
+        let rows = self.connection.query(&self.own, &sql::rights(oid, grants)).await?;
         let Some(row) = rows.first() else {
             return Err(PgError::unexpected("no row"));
         };
@@ -197,7 +197,7 @@ fn unique(row: &Row) -> Result<UniqueIndex, PgError> {
     let (keys, hashes): (Vec<String>, Vec<String>) = (row.get("keys")?, row.get("hashes")?);
     let predicate: Option<String> = row.get("predicate")?;
     let nulls_alike = row.get("nulls_alike")?;
-    let told = IndexValueSql {
+    let value_sql = IndexValueSql {
         value: sql::index_value(&keys, &hashes, predicate.as_deref(), nulls_alike),
         plain: !row.get::<bool>("needs_server")?,
         coarse: row.get("coarse")?,
@@ -209,6 +209,6 @@ fn unique(row: &Row) -> Result<UniqueIndex, PgError> {
         columns: names(row, "columns")?,
         nulls_alike,
         late: row.get("late")?,
-        told: Some(told),
+        value_sql: Some(value_sql),
     })
 }

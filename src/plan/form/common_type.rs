@@ -7,7 +7,7 @@ use super::canonical_form::CanonicalForm;
 use crate::problem::Problem;
 use crate::schema::{Builtin, ColumnType, PgType};
 
-/// Finds the canonical form of a pair with these types. `asked` says whether the spec names the pair:
+/// Finds the canonical form of a pair with these types. `is_named` says whether the spec names the pair:
 /// values that only have a meaning within one database are compared only then.
 ///
 /// # Errors
@@ -15,12 +15,12 @@ use crate::schema::{Builtin, ColumnType, PgType};
 pub(super) fn find_common_type(
     source: &ColumnType,
     target: &ColumnType,
-    asked: bool,
+    is_named: bool,
 ) -> Result<CanonicalForm, Problem> {
     let (s, t) = (source.pg_type.base(), target.pg_type.base());
     let refuse = |message: &str, hint: &str| Err(Problem::new(message).with_hint(hint));
     if let (PgType::Builtin(a), PgType::Builtin(b)) = (s, t) {
-        return find_common_builtin(*a, *b, source, target, asked);
+        return find_common_builtin(*a, *b, source, target, is_named);
     }
     if is_textual(s) && is_textual(t) {
         return Ok(CanonicalForm::Text);
@@ -63,7 +63,7 @@ fn find_common_builtin(
     b: Builtin,
     source: &ColumnType,
     target: &ColumnType,
-    asked: bool,
+    is_named: bool,
 ) -> Result<CanonicalForm, Problem> {
     use Builtin as B;
     let refuse = |message: &str, hint: &str| Err(Problem::new(message).with_hint(hint));
@@ -71,7 +71,7 @@ fn find_common_builtin(
     let both = |set: &[B]| set.contains(&a) && set.contains(&b);
     let integers = [B::Int2, B::Int4, B::Int8];
     let floats = [B::Float4, B::Float8];
-    if [a, b].iter().any(|x| matches!(x, B::Oid | B::Xid | B::Cid | B::Tid)) && !(a == b && asked) {
+    if [a, b].iter().any(|x| matches!(x, B::Oid | B::Xid | B::Cid | B::Tid)) && !(a == b && is_named) {
         return refuse(
             "values of this type mean something only within one database",
             "Put the column into \"ignore\", or name the pair in [mapping.columns] to compare it anyway.",
@@ -208,9 +208,9 @@ mod tests {
     fn form(
         source: &ColumnType,
         target: &ColumnType,
-        asked: bool,
+        is_named: bool,
     ) -> Result<CanonicalForm, [String; 2]> {
-        find_common_type(source, target, asked)
+        find_common_type(source, target, is_named)
             .map_err(|problem| [problem.message, problem.hint.unwrap()])
     }
 

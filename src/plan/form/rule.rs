@@ -15,11 +15,11 @@ pub(crate) fn choose_form(
     settings: &PairSettings,
     source: &ColumnType,
     target: &ColumnType,
-    asked: bool,
+    is_named: bool,
 ) -> Result<(CanonicalForm, Option<Tolerance>), Problem> {
     let form = match settings.rule() {
-        Rule::Exact => exact_form(find_common_type(source, target, asked)?, settings),
-        rule => form_of_rule(rule, source, target, asked)?,
+        Rule::Exact => exact_form(find_common_type(source, target, is_named)?, settings),
+        rule => form_of_rule(rule, source, target, is_named)?,
     };
     Ok((form, read_tolerance(settings, form)?))
 }
@@ -40,7 +40,7 @@ fn form_of_rule(
     rule: Rule,
     source: &ColumnType,
     target: &ColumnType,
-    asked: bool,
+    is_named: bool,
 ) -> Result<CanonicalForm, Problem> {
     use Builtin as B;
     let both =
@@ -57,7 +57,7 @@ fn form_of_rule(
         Rule::NullAsEmpty => (both(&is_textual).then_some(CanonicalForm::NullAsEmpty), "texts"),
         Rule::Precision(Precision::Places(places)) => {
             let numeric = matches!(
-                find_common_type(source, target, asked)?,
+                find_common_type(source, target, is_named)?,
                 CanonicalForm::As(B::Numeric) | CanonicalForm::TrimmedNumeric
             );
             (
@@ -66,7 +66,7 @@ fn form_of_rule(
             )
         }
         Rule::Precision(unit) => {
-            let form = match find_common_type(source, target, asked)? {
+            let form = match find_common_type(source, target, is_named)? {
                 CanonicalForm::As(
                     time @ (B::Timestamp | B::TimestampTz | B::Time | B::TimeTz | B::Interval),
                 ) => Some(CanonicalForm::Truncated(time, unit)),
@@ -74,7 +74,7 @@ fn form_of_rule(
             };
             (form, "times and intervals")
         }
-        Rule::Exact => (Some(find_common_type(source, target, asked)?), "every type"),
+        Rule::Exact => (Some(find_common_type(source, target, is_named)?), "every type"),
     };
     form.ok_or_else(|| {
         Problem::new(format!("the rule \"{rule}\" is not for these types"))

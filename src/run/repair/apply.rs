@@ -139,7 +139,7 @@ impl<F: FnMut(ApplyProgress<'_>)> Applier<'_, F> {
         if self.journal.in_doubt(due.number).is_none() {
             return Ok(Some(self.journal.is_committed(due.number)));
         }
-        self.retry(async |applier, lease| applier.resolve_doubt(lease, due).await).await
+        self.retry(async |applier, connection| applier.resolve_doubt(connection, due).await).await
     }
 
     /// Runs a batch; one that was committed before only if it was undone. Returns whether it ran; `None` if
@@ -149,12 +149,12 @@ impl<F: FnMut(ApplyProgress<'_>)> Applier<'_, F> {
         due: &DueBatch<'_>,
         was_committed: bool,
     ) -> Result<Option<bool>, PgError> {
-        self.retry(async |applier, lease| {
+        self.retry(async |applier, connection| {
             // The connection may have been lost during the COMMIT of the attempt before.
-            if applier.resolve_doubt(lease, due).await? {
+            if applier.resolve_doubt(connection, due).await? {
                 return Ok(true);
             }
-            applier.write_batch(lease, due, was_committed).await
+            applier.write_batch(connection, due, was_committed).await
         })
         .await
     }
@@ -172,9 +172,9 @@ impl<F: FnMut(ApplyProgress<'_>)> Applier<'_, F> {
                 return Ok(None);
             }
             let result = match pool.acquire().await {
-                Ok(lease) => {
-                    let result = work(self, &lease).await;
-                    lease.give_back().await;
+                Ok(connection) => {
+                    let result = work(self, &connection).await;
+                    connection.give_back().await;
                     result
                 }
                 Err(error) => Err(error),
@@ -194,12 +194,12 @@ impl<F: FnMut(ApplyProgress<'_>)> Applier<'_, F> {
     /// Queries whether the transaction of a batch in doubt was committed.
     async fn resolve_doubt(
         &mut self,
-        lease: &Connection,
+        connection: &Connection,
         due: &DueBatch<'_>,
     ) -> Result<bool, PgError> {
         let Some(transaction) = self.journal.in_doubt(due.number) else { return Ok(false) };
         let session = ReadSettings::new(&[], self.folder.prepared.spec.compare.statement_timeout);
-        let rows = lease.query(&session, &sql::transaction_status(transaction)).await;
+        let rows = connection.query(&session, &sql::transaction_status(transaction)).await;
         let status = match &rows {
             Ok(rows) => rows.first().map_or(Ok(None), |row| row.get::<Option<&str>>(0))?,
             // The server has not begun it: the database was restored to an earlier time.
@@ -231,7 +231,7 @@ impl<F: FnMut(ApplyProgress<'_>)> Applier<'_, F> {
     /// before is rolled back if no row is as it was before the repair.
     async fn write_batch(
         &mut self,
-        lease: &Connection,
+        connection: &Connection,
         due: &DueBatch<'_>,
         was_committed: bool,
     ) -> Result<bool, PgError> {
@@ -246,7 +246,7 @@ impl<F: FnMut(ApplyProgress<'_>)> Applier<'_, F> {
                 .map(|(shape, stage, changes)| (*shape, &stage.table, changes.len()))
                 .collect(),
         };
-        let writing = lease.begin_write(&batch.opening()).await?;
+        let writing = connection.begin_write(&batch.opening()).await?;
         let work = async {
             for (index, (shape, _, changes)) in stages.iter().enumerate() {
                 let fill = batch.fill(index);

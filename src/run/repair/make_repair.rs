@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicUsize;
 use jiff::{SignedDuration, Timestamp};
 
 use super::read_rows::{Connections, MappingReader};
-use super::written_tables::{lease_both, read_written_tables, sessions};
+use super::written_tables::{acquire_both, read_written_tables, sessions};
 use crate::finding::format_timestamp;
 use crate::pg::Connection;
 use crate::plan::MappingPlan;
@@ -78,7 +78,7 @@ pub async fn repair(
     let Selection { wanted, excluded, incomplete } = selection;
     (manifest.left_out, manifest.unseen) = (excluded, incomplete);
     retry(async || {
-        let leases = lease_both(prepared).await.map_err(|problem| vec![problem])?;
+        let connections = acquire_both(prepared).await.map_err(|problem| vec![problem])?;
         let attempt = RepairAttempt {
             prepared,
             options,
@@ -87,8 +87,8 @@ pub async fn repair(
             is_partial: false,
             manifest: manifest.clone(),
         };
-        let made = Box::pin(make_repair(attempt, problems.clone(), &leases, out)).await;
-        let BySide { source, target } = leases;
+        let made = Box::pin(make_repair(attempt, problems.clone(), &connections, out)).await;
+        let BySide { source, target } = connections;
         tokio::join!(source.give_back(), target.give_back());
         made
     })
@@ -100,7 +100,7 @@ pub async fn repair(
 async fn make_repair(
     all: RepairAttempt<'_>,
     mut problems: Vec<MappingProblem>,
-    leases: &BySide<Connection>,
+    connections: &BySide<Connection>,
     out: &Path,
 ) -> Result<RepairOutcome, Vec<Problem>> {
     let plans = all.plans;
@@ -113,7 +113,7 @@ async fn make_repair(
         let mut manifest = all.manifest.clone();
         manifest.left_out.extend(excluded_rows(&problems, plans, &all.wanted));
         let attempt = RepairAttempt { wanted, is_partial: !problems.is_empty(), manifest, ..all };
-        match Box::pin(try_repair(attempt, leases, out)).await {
+        match Box::pin(try_repair(attempt, connections, out)).await {
             Ok(made) => {
                 return Ok(RepairOutcome { refused: name_mappings(&problems, plans), ..made });
             }
@@ -126,17 +126,17 @@ async fn make_repair(
 /// Makes a repair of all mappings of an attempt.
 async fn try_repair(
     attempt: RepairAttempt<'_>,
-    leases: &BySide<Connection>,
+    connections: &BySide<Connection>,
     out: &Path,
 ) -> Result<RepairOutcome, RepairError> {
     let RepairAttempt { prepared, options, plans, wanted, is_partial, mut manifest } = attempt;
     let written = options.authority.other();
-    let tables = read_written_tables(prepared, options, plans, &wanted, &leases[written]).await?;
+    let tables = read_written_tables(prepared, options, plans, &wanted, &connections[written]).await?;
     let folder = FolderDraft::create(out)?;
-    let (sessions, veil, groups) =
+    let (sessions, redactor, groups) =
         (sessions(prepared), Redactor::of_process(), AtomicUsize::new(0));
     let connections =
-        Connections { leases, sessions: &sessions, veil: &veil, groups_seen: &groups };
+        Connections { connections, sessions: &sessions, redactor: &redactor, groups_seen: &groups };
     let BySide { source, target } = &prepared.servers;
     let recodes = source.encoding != target.encoding;
     let settle = options.settle.unwrap_or(prepared.spec.compare.settle);

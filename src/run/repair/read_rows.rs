@@ -27,17 +27,17 @@ const RANGE_ROWS: u64 = 20_000;
 
 /// The connections of both sides, and what the queries of all mappings share.
 pub(super) struct Connections<'c> {
-    pub(super) leases: &'c BySide<Connection>,
+    pub(super) connections: &'c BySide<Connection>,
     pub(super) sessions: &'c BySide<ReadSettings>,
-    pub(super) veil: &'c Redactor,
+    pub(super) redactor: &'c Redactor,
     pub(super) groups_seen: &'c AtomicUsize,
 }
 
 impl Connections<'_> {
     /// Returns the task context of a mapping.
     pub(super) fn context<'c>(&'c self, plan: &'c MappingPlan) -> TaskContext<'c> {
-        let Connections { leases, sessions, veil, groups_seen } = self;
-        TaskContext { plan, leases, sessions, short: sessions, veil, groups_seen }
+        let Connections { connections, sessions, redactor, groups_seen } = self;
+        TaskContext { plan, connections, sessions, short: sessions, redactor, groups_seen }
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicUsize;
 
 use super::read_rows::{Connections, KEYS_AT_ONCE};
 use super::verify_folder::VerifiedFolder;
-use super::written_tables::{lease_both, sessions};
+use super::written_tables::{acquire_both, sessions};
 use crate::compare::KeyRows;
 use crate::pg::Retries;
 use crate::plan::MappingPlan;
@@ -91,19 +91,19 @@ impl VerifiedFolder<'_> {
         batch: &[RowChange],
     ) -> Result<RowAgreement, Problem> {
         let sessions = sessions(self.prepared);
-        let (veil, groups) = (Redactor::of_process(), AtomicUsize::new(0));
+        let (redactor, groups) = (Redactor::of_process(), AtomicUsize::new(0));
         let mut faults = Retries::against_faults();
         loop {
-            let leases = lease_both(self.prepared).await?;
+            let connections = acquire_both(self.prepared).await?;
             let connections = Connections {
-                leases: &leases,
+                connections: &connections,
                 sessions: &sessions,
-                veil: &veil,
+                redactor: &redactor,
                 groups_seen: &groups,
             };
             let context = connections.context(plan);
             let result = read_agreement(&context, self.written(), shape, batch).await;
-            let BySide { source, target } = leases;
+            let BySide { source, target } = connections;
             tokio::join!(source.give_back(), target.give_back());
             let (side, error) = match result {
                 Ok(agreement) => return Ok(agreement),
@@ -139,7 +139,7 @@ async fn read_agreement(
     let rows = context.query_both(|side| sql::look_up(plan, side, &queried)).await?;
     let layout = LookupLayout::of(plan);
     let mut compared =
-        KeyRows::new(layout, &plan.pairs, plan.key_width, context.veil, queried.into_iter());
+        KeyRows::new(layout, &plan.pairs, plan.key_width, context.redactor, queried.into_iter());
     for (side, rows) in [(Side::Source, rows.source), (Side::Target, rows.target)] {
         rows.into_iter().for_each(|row| compared.add_row(side, row));
     }

@@ -55,8 +55,8 @@ async fn check_tables(
     sequences: &BTreeSet<String>,
 ) -> Result<(Vec<usize>, Option<Problem>), Problem> {
     let at_written = |error| Problem::from((Some(written), error));
-    let lease = prepared.pools[written].acquire().await.map_err(at_written)?;
-    let catalog = catalog(prepared, &lease, written);
+    let connection = prepared.pools[written].acquire().await.map_err(at_written)?;
+    let catalog = catalog(prepared, &connection, written);
     let server = &prepared.servers[written];
     let (mut plans, mut lacks) = (Vec::new(), None);
     for RepairStage { mapping, kind, table, .. } in
@@ -82,7 +82,7 @@ async fn check_tables(
     let sequences: Vec<&str> = sequences.iter().map(String::as_str).collect();
     let unmovable = catalog.find_unmovable_sequences(&sequences).await.map_err(at_written)?;
     lacks = lacks.or_else(|| Some(unmovable_sequence(unmovable.first()?, &server.role)));
-    lease.give_back().await;
+    connection.give_back().await;
     Ok((plans, lacks))
 }
 

@@ -12,12 +12,12 @@ use crate::schema::{BySide, Relation, Side, TableName};
 use crate::spec::Reads;
 
 /// Takes a connection of each side.
-pub(super) async fn lease_both(prepared: &Prepared) -> Result<BySide<Connection>, Problem> {
-    let lease = async |side: Side| {
-        let lease = prepared.pools[side].acquire().await;
-        lease.map_err(|error| Problem::from((Some(side), error)))
+pub(super) async fn acquire_both(prepared: &Prepared) -> Result<BySide<Connection>, Problem> {
+    let connection = async |side: Side| {
+        let connection = prepared.pools[side].acquire().await;
+        connection.map_err(|error| Problem::from((Some(side), error)))
     };
-    Ok(BySide { source: lease(Side::Source).await?, target: lease(Side::Target).await? })
+    Ok(BySide { source: connection(Side::Source).await?, target: connection(Side::Target).await? })
 }
 
 /// Reads the relation of a mapping's table.
@@ -44,12 +44,12 @@ pub(super) async fn read_relation(
 /// Makes the catalog of one side.
 pub(crate) fn catalog<'l>(
     prepared: &'l Prepared,
-    lease: &'l Connection,
+    connection: &'l Connection,
     side: Side,
 ) -> Catalog<'l> {
     let timeout = prepared.spec.compare.statement_timeout;
     Catalog {
-        lease,
+        connection,
         own: ReadSettings::new(&[], timeout),
         operators: ReadSettings::new(&prepared.spec.sides[side].search_path, timeout),
         params: &prepared.spec.params,
@@ -84,10 +84,10 @@ pub(super) async fn read_written_tables(
     options: &RepairOptions,
     plans: &[MappingPlan],
     wanted: &BTreeMap<usize, &[RepairItem]>,
-    lease: &Connection,
+    connection: &Connection,
 ) -> Result<BTreeMap<usize, WrittenTable>, RepairError> {
     let written = options.authority.other();
-    let catalog = catalog(prepared, lease, written);
+    let catalog = catalog(prepared, connection, written);
     let (mut problems, mut tables) = (Vec::new(), BTreeMap::new());
     for (mapping, wanted) in wanted {
         let plan = &plans[*mapping];

@@ -56,7 +56,7 @@ async fn read_side(
     let context = &if stretch.can_be_cut() { context.with_short_timeout() } else { *context };
     let started = Instant::now();
     let region = |classes| Region { range: KeyRange::everything(), classes, blocks };
-    let found = match &read.ask {
+    let found = match &read.query {
         BlockQuery::Digests { of, within } => {
             digests(context, side, &region(within.clone()), *of).await?
         }

@@ -150,7 +150,7 @@ fn bound(context: &TaskContext<'_>, side: Side, row: &Row) -> Result<Bound, Side
     // A rule may make a key of a NULL; its text is empty then.
     let text = |(index, pair): (usize, &Pair)| {
         let text: Option<&str> = row.get(width + index)?;
-        Ok(text.map_or(String::new(), |text| display_text(pair, text, context.veil)))
+        Ok(text.map_or(String::new(), |text| display_text(pair, text, context.redactor)))
     };
     let text: Result<_, PgError> = context.plan.key().iter().enumerate().map(text).collect();
     Ok(Bound { key, text: text.map_err(at_side)? })

@@ -4,7 +4,7 @@
 //! ```text
 //!              chunk: keys after a, through b
 //!  source   ─·──x─────·────·──x──      · recent row
-//!  target   ────x─────·───────o──      x key that is looked up, o its old row
+//!  target   ────x─────·───────o──      x key that is diff up, o its old row
 //! ```
 //!
 //! A chunk is a range of keys, so each key is seen once, whichever side's row is recent, and no list of
@@ -26,7 +26,7 @@ use crate::row::{Key, KeyRange};
 use crate::schema::{BySide, Side};
 use crate::sql;
 
-/// The number of keys that are looked up together.
+/// The number of keys that are diff up together.
 const AT_ONCE: usize = 1_000;
 
 /// Compares the keys of a range whose rows changed recently.
@@ -78,20 +78,20 @@ async fn look_up(
     compared: &mut RangeComparison,
 ) -> Result<(), SideError> {
     let keys: Vec<&Key> = keys.iter().collect();
-    for (key, looked) in keys.iter().zip(rows::recheck(context, &keys).await?) {
-        let rows = looked.image.map(|digest| digest.rows);
+    for (key, diff) in keys.iter().zip(rows::recheck(context, &keys).await?) {
+        let rows = diff.image.map(|digest| digest.rows);
         for side in Side::BOTH {
             compared.rows[side] += rows[side];
         }
-        if looked.kind.is_some() {
-            let (key, image) = ((*key).clone(), looked.image);
+        if diff.kind.is_some() {
+            let (key, image) = ((*key).clone(), diff.image);
             compared.candidates.push(CandidateKey { key, image });
             continue;
         }
         // A row that was deleted on both sides is not counted.
         compared.matched += rows.source;
         if context.plan.group.is_some() {
-            for group in &looked.groups.source {
+            for group in &diff.groups.source {
                 let place = compared.groups.place(group.as_deref().map(str::as_bytes));
                 compared.groups.add(place, 1);
             }

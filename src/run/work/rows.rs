@@ -94,9 +94,9 @@ fn read_sum(row: &Row) -> Result<Digest, PgError> {
     Digest::read(rows, sum).map_err(|error| PgError::unexpected(error.to_string()))
 }
 
-/// The number of keys that are looked up first where rows may be large.
+/// The number of keys that are diff up first where rows may be large.
 const FIRST_KEYS: usize = 8;
-/// The maximum of bytes that looked-up rows hold in memory.
+/// The maximum of bytes that diff-up rows hold in memory.
 const MOST_BYTES: usize = 16 << 20;
 
 /// Rechecks candidates.
@@ -129,13 +129,13 @@ pub(crate) async fn recheck(
         let rows = context.query_both(|side| sql::look_up(plan, side, some)).await?;
         let (layout, width) = (LookupLayout::of(plan), plan.key_width);
         let keys = some.iter().copied();
-        let mut looked = KeyRows::new(layout, &plan.pairs, width, context.veil, keys);
+        let mut diff = KeyRows::new(layout, &plan.pairs, width, context.redactor, keys);
         let mut bytes = 0;
         for (side, rows) in [(Side::Source, rows.source), (Side::Target, rows.target)] {
             bytes += rows.iter().map(Row::size).sum::<usize>();
-            rows.into_iter().for_each(|row| looked.add_row(side, row));
+            rows.into_iter().for_each(|row| diff.add_row(side, row));
         }
-        found.extend(looked.finish());
+        found.extend(diff.finish());
         at_once = (MOST_BYTES / (bytes / some.len()).max(1)).max(1);
         rest = more;
     }

@@ -52,13 +52,13 @@ async fn of_side(
     own: &ReadSettings,
     side: Side,
 ) -> Result<Option<String>, SideError> {
-    let (lease, plan) = (&context.leases[side], &context.plan.sides[side]);
+    let (connection, plan) = (&context.connections[side], &context.plan.sides[side]);
     // A connection that failed within a statement answers no more.
-    if lease.is_busy() {
+    if connection.is_busy() {
         return Ok(None);
     }
     let now =
-        lease.read_shape(own, &context.sessions[side], &plan.reads, &context.plan.params).await;
+        connection.read_shape(own, &context.sessions[side], &plan.reads, &context.plan.params).await;
     let now = now.map_err(|error| (Some(side), error))?;
     let why = plan.shape.difference(&now).or_else(|| plan.shape.copied(&now));
     Ok(why.map(|why| format!("the {side}{CHANGED}{why}")))

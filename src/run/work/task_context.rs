@@ -25,11 +25,11 @@ pub(crate) fn check_held(rows: usize) -> Result<(), SideError> {
 #[derive(Clone, Copy)]
 pub(crate) struct TaskContext<'w> {
     pub(crate) plan: &'w MappingPlan,
-    pub(crate) leases: &'w BySide<Connection>,
+    pub(crate) connections: &'w BySide<Connection>,
     pub(crate) sessions: &'w BySide<ReadSettings>,
     /// For statements that are split if they take too long.
     pub(crate) short: &'w BySide<ReadSettings>,
-    pub(crate) veil: &'w Redactor,
+    pub(crate) redactor: &'w Redactor,
     /// The maximum of groups that a range of the mapping had so far.
     pub(crate) groups_seen: &'w AtomicUsize,
 }
@@ -42,24 +42,24 @@ pub(crate) async fn with_task_context<T, E: From<SideError> + Transient>(
     options: &Options,
     work: impl AsyncFn(&TaskContext<'_>) -> Result<T, E>,
 ) -> Result<T, E> {
-    let lease = async |side: Side| {
+    let connection = async |side: Side| {
         prepared.pools[side].acquire().await.map_err(|error| (Some(side), error))
     };
     let path = |side: Side| &prepared.spec.sides[side].search_path;
     let sessions = BySide::new(|side| ReadSettings::new(path(side), options.statement_timeout));
     retry(async || {
-        let leases =
-            BySide { source: lease(Side::Source).await?, target: lease(Side::Target).await? };
+        let connections =
+            BySide { source: connection(Side::Source).await?, target: connection(Side::Target).await? };
         let context = TaskContext {
             plan,
-            leases: &leases,
+            connections: &connections,
             sessions: &sessions,
             short: &sessions,
-            veil: &options.veil,
+            redactor: &options.redactor,
             groups_seen: &AtomicUsize::new(0),
         };
         let done = work(&context).await;
-        let BySide { source, target } = leases;
+        let BySide { source, target } = connections;
         tokio::join!(source.give_back(), target.give_back());
         done
     })
@@ -78,7 +78,7 @@ impl<'w> TaskContext<'w> {
         side: Side,
         statement: Statement,
     ) -> Result<Vec<Row>, SideError> {
-        let rows = self.leases[side].query(&self.sessions[side], &statement).await;
+        let rows = self.connections[side].query(&self.sessions[side], &statement).await;
         rows.map_err(|error| (Some(side), error))
     }
 
@@ -88,7 +88,7 @@ impl<'w> TaskContext<'w> {
         side: Side,
         statement: Statement,
     ) -> Result<SideRows<'_>, SideError> {
-        let rows = self.leases[side].query_stream(&self.sessions[side], &statement).await;
+        let rows = self.connections[side].query_stream(&self.sessions[side], &statement).await;
         rows.map(|rows| SideRows { side, rows }).map_err(|error| (Some(side), error))
     }
 

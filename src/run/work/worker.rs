@@ -33,7 +33,7 @@ pub(crate) struct WorkerContext {
     /// For queries of our own: names resolve in `pg_catalog` only.
     pub(crate) own: ReadSettings,
     /// The redactor of values.
-    pub(crate) veil: Redactor,
+    pub(crate) redactor: Redactor,
     /// The maximum of groups that a range had so far, by mapping.
     pub(crate) groups_seen: Vec<AtomicUsize>,
     pub(crate) stop: watch::Receiver<Stop>,
@@ -61,7 +61,7 @@ impl WorkerContext {
             sessions: sessions(timeout),
             short: sessions(SHORT_TIMEOUT.max(options.chunk_time * 4)),
             own: ReadSettings::new(&[], timeout),
-            veil: options.veil.clone(),
+            redactor: options.redactor.clone(),
             stop,
             events,
         }
@@ -187,8 +187,8 @@ fn at_side(side: Option<Side>, error: PgError) -> PgError {
 }
 
 async fn attempt(workers: &WorkerContext, mapping: usize, task: Task) -> Attempted {
-    let leases = tokio::join!(workers.pools.source.acquire(), workers.pools.target.acquire());
-    let leases = match leases {
+    let connections = tokio::join!(workers.pools.source.acquire(), workers.pools.target.acquire());
+    let connections = match connections {
         (Ok(source), Ok(target)) => BySide { source, target },
         (Err(error), _) => return Attempted::Failed(task, (Some(Side::Source), error)),
         (_, Err(error)) => return Attempted::Failed(task, (Some(Side::Target), error)),
@@ -196,15 +196,15 @@ async fn attempt(workers: &WorkerContext, mapping: usize, task: Task) -> Attempt
     let plan = &workers.plans[mapping];
     let context = TaskContext {
         plan,
-        leases: &leases,
+        connections: &connections,
         sessions: &workers.sessions,
         short: &workers.short,
-        veil: &workers.veil,
+        redactor: &workers.redactor,
         groups_seen: &workers.groups_seen[mapping],
     };
     let context = if can_be_less(plan, &task) { context.with_short_timeout() } else { context };
     let attempted = TaskAttempt { workers, context: &context }.carry_out(task).await;
-    let BySide { source, target } = leases;
+    let BySide { source, target } = connections;
     tokio::join!(source.give_back(), target.give_back());
     attempted
 }

@@ -25,7 +25,7 @@ impl GateMapping {
     /// Returns every mapping of a spec.
     pub fn of_spec(spec: &Spec, now: Timestamp) -> Vec<GateMapping> {
         let today = now.to_zoned(TimeZone::UTC).date();
-        let asked = |mapping: &Mapping| {
+        let is_requested = |mapping: &Mapping| {
             let expired = mapping.accepts.iter().filter(|rule| rule.until < today);
             let expired = expired.map(|rule| ExpiredAccept {
                 reason: rule.reason.clone(),
@@ -33,7 +33,7 @@ impl GateMapping {
             });
             GateMapping { name: mapping.name.clone(), expired: expired.collect() }
         };
-        spec.mappings.iter().map(asked).collect()
+        spec.mappings.iter().map(is_requested).collect()
     }
 }
 
@@ -177,16 +177,16 @@ impl GateInput {
 
     /// Returns every reason to keep the gate closed.
     pub(super) fn reasons(&self) -> Vec<Reason> {
-        let mut reasons = self.changed();
-        reasons.extend(self.not_clean());
-        reasons.extend(self.unknown_groups());
-        reasons.extend(self.unsettled());
-        reasons.extend(self.empty());
-        reasons.extend(self.not_verified());
-        reasons.extend(self.too_old());
-        reasons.extend(self.in_the_future());
-        reasons.extend(self.expired());
-        reasons.extend(self.behind());
+        let mut reasons = self.check_changes();
+        reasons.extend(self.check_runs());
+        reasons.extend(self.check_groups());
+        reasons.extend(self.check_unsettled());
+        reasons.extend(self.check_rows());
+        reasons.extend(self.check_coverage());
+        reasons.extend(self.check_age());
+        reasons.extend(self.check_clock());
+        reasons.extend(self.check_accept_rules());
+        reasons.extend(self.check_sequences());
         reasons
     }
 
@@ -197,7 +197,7 @@ impl GateInput {
     }
 
     /// Returns the reasons of a changed spec and of changed tables.
-    fn changed(&self) -> Vec<Reason> {
+    fn check_changes(&self) -> Vec<Reason> {
         let spec = self.other_spec.as_ref().map(|run| {
             let message = format!("the spec has changed since the newest run, {run}");
             Reason::new(Condition::SpecChange, message).of_run(run)
@@ -213,7 +213,7 @@ impl GateInput {
     /// the last ones that count must be, partial runs and rechecks too. If only slices cover the
     /// tables, so must every run within the window, since a slice does not check what an earlier
     /// one found elsewhere.
-    fn not_clean(&self) -> Vec<Reason> {
+    fn check_runs(&self) -> Vec<Reason> {
         let mut reasons = Vec::new();
         let (mut whole, mut parts) = (0, 0);
         for (place, run) in self.runs.iter().enumerate() {
@@ -259,7 +259,7 @@ impl GateInput {
 
     /// Returns the reasons of groups without a row: they were not compared. A slice only sees its
     /// ranges.
-    fn unknown_groups(&self) -> Vec<Reason> {
+    fn check_groups(&self) -> Vec<Reason> {
         let has = |run: &GateRun, group: &String| {
             let records = run.mappings.iter().filter_map(|mapping| mapping.groups.as_ref());
             records.flatten().any(|record| is_group(record, group))
@@ -279,13 +279,13 @@ impl GateInput {
 
     /// Returns the reasons of unsettled rows, and of those that were unsettled in two runs in a
     /// row.
-    fn unsettled(&self) -> Vec<Reason> {
+    fn check_unsettled(&self) -> Vec<Reason> {
         let mut reasons = Vec::new();
         let mut before: Option<BTreeSet<&UnsettledRow>> = None;
         for run in self.judged_runs() {
             let concerns = |row: &&UnsettledRow| {
-                let asked = |group: &String| row.group == Some(Some(group.clone()));
-                self.groups.is_empty() || row.group.is_none() || self.groups.iter().any(asked)
+                let is_requested = |group: &String| row.group == Some(Some(group.clone()));
+                self.groups.is_empty() || row.group.is_none() || self.groups.iter().any(is_requested)
             };
             let rows: BTreeSet<&UnsettledRow> = run.unsettled.iter().filter(concerns).collect();
             let mut by_mapping: BTreeMap<&str, u64> = BTreeMap::new();
@@ -307,7 +307,7 @@ impl GateInput {
             for row in twice.take(MAX_NAMED) {
                 let UnsettledRow { mapping, place, .. } = row;
                 let message =
-                    format!("{place} of mapping \"{mapping}\" kept changing in two runs running");
+                    format!("{place} of mapping \"{mapping}\" kept changing in two consecutive runs");
                 reasons.push(Reason::new(Condition::Unsettled, message).of_mapping(mapping));
             }
             before = Some(rows);
@@ -317,15 +317,15 @@ impl GateInput {
 
     /// Returns how many rows of these groups were unsettled in each mapping.
     fn unsettled_of_groups<'r>(&self, run: &'r GateRun) -> impl Iterator<Item = (&'r str, u64)> {
-        let asked = |record: &&GroupRecord| self.groups.iter().any(|group| is_group(record, group));
+        let is_requested = |record: &&GroupRecord| self.groups.iter().any(|group| is_group(record, group));
         run.mappings.iter().map(move |mapping| {
-            let records = mapping.groups.iter().flatten().filter(asked);
+            let records = mapping.groups.iter().flatten().filter(is_requested);
             (mapping.mapping.as_str(), records.map(|record| record.unsettled).sum())
         })
     }
 
     /// Returns the reasons of mappings without rows: an empty comparison proves nothing.
-    fn empty(&self) -> Vec<Reason> {
+    fn check_rows(&self) -> Vec<Reason> {
         let empty = |name: &str| {
             self.counted_runs().find(|run| run.mapping(name).is_some_and(|record| record.empty))
         };
@@ -339,7 +339,7 @@ impl GateInput {
     }
 
     /// Returns the reasons of mappings that were not verified as a whole.
-    fn not_verified(&self) -> Vec<Reason> {
+    fn check_coverage(&self) -> Vec<Reason> {
         let window = SignedDuration::try_from(self.policy.window).unwrap_or(SignedDuration::MAX);
         let reason = |name: &String| {
             let share = self.verified.get(name).copied().unwrap_or(0.0);
@@ -360,7 +360,7 @@ impl GateInput {
     }
 
     /// Returns the reason that the newest run is too old. If there is none, `not_clean` says so.
-    fn too_old(&self) -> Option<Reason> {
+    fn check_age(&self) -> Option<Reason> {
         let run = self.newest()?;
         let most = SignedDuration::try_from(self.policy.max_age).unwrap_or(SignedDuration::MAX);
         let age = self.now.since(&run.ended);
@@ -376,7 +376,7 @@ impl GateInput {
 
     /// Returns the reasons of runs that lie in the future by one of the clocks: their age is not
     /// known.
-    fn in_the_future(&self) -> Vec<Reason> {
+    fn check_clock(&self) -> Vec<Reason> {
         let reason = |run: &GateRun| {
             let of_moment =
                 |(what, noted)| self.now.until(noted).map(|(clock, ahead)| (ahead, what, clock));
@@ -395,7 +395,7 @@ impl GateInput {
     }
 
     /// Returns the reasons of expired accept rules.
-    fn expired(&self) -> Vec<Reason> {
+    fn check_accept_rules(&self) -> Vec<Reason> {
         let reasons = self.mappings.iter().flat_map(|mapping| {
             mapping.expired.iter().map(|rule| {
                 let (name, ExpiredAccept { reason, until }) = (&mapping.name, rule);
@@ -409,7 +409,7 @@ impl GateInput {
     }
 
     /// Returns the reasons of sequences that are behind the keys.
-    fn behind(&self) -> Vec<Reason> {
+    fn check_sequences(&self) -> Vec<Reason> {
         let behind = self.sequences.iter().filter(|sequence| !sequence.is_ahead());
         let reason = |sequence: &Sequence| {
             let Sequence { mapping, name, table, column, last_key, unknown, .. } = sequence;
