@@ -220,7 +220,9 @@ impl Ledgers {
         async move {
             match (shared, process_lease, leases.first()) {
                 (false, ..) => release_all(leases).await,
-                (true, Some(process_lease), Some(lease)) => in_time(process_lease.leave_run(lease)).await,
+                (true, Some(process_lease), Some(lease)) => {
+                    in_time(process_lease.leave_run(lease)).await
+                }
                 // Other processes may still renew the spec's lease; otherwise it expires.
                 (true, ..) => {}
             }

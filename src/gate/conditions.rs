@@ -285,7 +285,9 @@ impl GateInput {
         for run in self.judged_runs() {
             let concerns = |row: &&UnsettledRow| {
                 let is_requested = |group: &String| row.group == Some(Some(group.clone()));
-                self.groups.is_empty() || row.group.is_none() || self.groups.iter().any(is_requested)
+                self.groups.is_empty()
+                    || row.group.is_none()
+                    || self.groups.iter().any(is_requested)
             };
             let rows: BTreeSet<&UnsettledRow> = run.unsettled.iter().filter(concerns).collect();
             let mut by_mapping: BTreeMap<&str, u64> = BTreeMap::new();
@@ -306,8 +308,9 @@ impl GateInput {
             let twice = before.iter().flat_map(|before| before.intersection(&rows));
             for row in twice.take(MAX_NAMED) {
                 let UnsettledRow { mapping, place, .. } = row;
-                let message =
-                    format!("{place} of mapping \"{mapping}\" kept changing in two consecutive runs");
+                let message = format!(
+                    "{place} of mapping \"{mapping}\" kept changing in two consecutive runs"
+                );
                 reasons.push(Reason::new(Condition::Unsettled, message).of_mapping(mapping));
             }
             before = Some(rows);
@@ -317,7 +320,8 @@ impl GateInput {
 
     /// Returns how many rows of these groups were unsettled in each mapping.
     fn unsettled_of_groups<'r>(&self, run: &'r GateRun) -> impl Iterator<Item = (&'r str, u64)> {
-        let is_requested = |record: &&GroupRecord| self.groups.iter().any(|group| is_group(record, group));
+        let is_requested =
+            |record: &&GroupRecord| self.groups.iter().any(|group| is_group(record, group));
         run.mappings.iter().map(move |mapping| {
             let records = mapping.groups.iter().flatten().filter(is_requested);
             (mapping.mapping.as_str(), records.map(|record| record.unsettled).sum())

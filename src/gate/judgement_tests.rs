@@ -262,7 +262,9 @@ fn unsettled_rows_close_it_and_are_named_the_second_time() {
     let said = reasons(&case);
     assert_eq!(said.len(), 3);
     assert!(
-        said.contains(&"{\"id\":\"2\"} of mapping \"t\" kept changing in two consecutive runs".into())
+        said.contains(
+            &"{\"id\":\"2\"} of mapping \"t\" kept changing in two consecutive runs".into()
+        )
     );
 }
 

@@ -16,9 +16,9 @@
 #[cfg(test)]
 mod clock_tests;
 mod clocks;
+mod conditions;
 #[cfg(test)]
 mod group_tests;
-mod conditions;
 mod judgement;
 #[cfg(test)]
 mod judgement_tests;

@@ -286,7 +286,8 @@ fn make_pair(
         return Err(Problem::new(message).with_hint(hint));
     }
     let settings = &column_pair.settings;
-    let (form, tolerance) = choose_form(settings, &types.source, &types.target, column_pair.is_named)?;
+    let (form, tolerance) =
+        choose_form(settings, &types.source, &types.target, column_pair.is_named)?;
     if in_key {
         check_key_pair(settings, form, tolerance.as_ref())?;
     }

@@ -209,8 +209,8 @@ async fn read_side(
         };
         let answer = read_facts(spec, side, (&connection, most), options).await;
         // The answer was too large to be read to its end.
-        let is_cut =
-            connection.is_busy() && answer.as_ref().is_err_and(|error| error.remedy == Remedy::Shrink);
+        let is_cut = connection.is_busy()
+            && answer.as_ref().is_err_and(|error| error.remedy == Remedy::Shrink);
         connection.give_back().await;
         match answer {
             // A server that does not answer on a new connection either is given up.

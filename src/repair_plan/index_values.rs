@@ -240,7 +240,9 @@ impl<'c, 'd, R> IndexValueCheck<'c, 'd, R> {
         let texts: Vec<Vec<Option<&str>>> = needed.iter().map(texts).collect();
         let is_read = |column: &&StoredColumn| {
             has_checks
-                || scope.opaque_uniques().any(|(_, value_sql)| value_sql.generated.contains(&column.name))
+                || scope
+                    .opaque_uniques()
+                    .any(|(_, value_sql)| value_sql.generated.contains(&column.name))
         };
         let generated: Vec<&StoredColumn> =
             stored.iter().filter(|column| column.generated).filter(is_read).collect();

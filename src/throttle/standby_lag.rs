@@ -44,7 +44,8 @@ impl WalPositions {
         if standby.replayed >= position {
             return Duration::ZERO;
         }
-        let reported = if standby.report_age > SILENCE { now } else { now.saturating_sub(standby.report_age) };
+        let reported =
+            if standby.report_age > SILENCE { now } else { now.saturating_sub(standby.report_age) };
         let waiting = self.0.iter().find(|(_, written)| *written > standby.replayed);
         let seen = waiting.map_or(Duration::ZERO, |(at, _)| reported.saturating_sub(*at));
         seen.max(standby.lag.unwrap_or_default())

@@ -154,11 +154,9 @@ fn rows_that_kept_changing() {
     let told = reasons(&gate(&pair, &[]));
     assert_eq!(told.len(), 3, "{told:#?}");
     assert!(told[0].starts_with("1 row of mapping \"u\" kept changing in run "), "{told:#?}");
-    assert!(
-        told.contains(
-            &"{\"id\":\"2\"} of mapping \"u\" kept changing in two consecutive runs".to_owned()
-        )
-    );
+    assert!(told.contains(
+        &"{\"id\":\"2\"} of mapping \"u\" kept changing in two consecutive runs".to_owned()
+    ));
     let record = json(&gate(&pair, &["--format", "json"]).stdout);
     let of_others = |reason: &&Value| reason["condition"] != "unsettled";
     assert_eq!(record["reasons"].as_array().unwrap().iter().find(of_others), None);

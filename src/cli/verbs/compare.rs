@@ -420,9 +420,13 @@ async fn run_all(
             Some(findings) => {
                 let text = prepared.spec.text.clone();
                 let result = match args.slice {
-                    true => Box::pin(run::slice(prepared, findings, new, options, observers, stop)).await,
+                    true => {
+                        Box::pin(run::slice(prepared, findings, new, options, observers, stop))
+                            .await
+                    }
                     false => {
-                        Box::pin(run::recheck(prepared, findings, new, options, observers, stop)).await
+                        Box::pin(run::recheck(prepared, findings, new, options, observers, stop))
+                            .await
                     }
                 };
                 match result {

@@ -294,7 +294,7 @@ async fn in_transaction<T>(
     connection: &Connection,
     work: impl AsyncFn(&WriteTransaction<'_>) -> Result<T, TransactionError>,
 ) -> Result<T, TransactionError> {
-    let writing = lease.begin_write(BEGIN).await?;
+    let writing = connection.begin_write(BEGIN).await?;
     match work(&writing).await {
         Ok(done) => Ok(writing.commit().await.map(|()| done)?),
         Err(error) => {

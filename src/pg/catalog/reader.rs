@@ -52,7 +52,9 @@ impl Catalog<'_> {
         &self,
         reads: &[&Reads],
     ) -> Result<Vec<Result<(Shape, Option<QueryColumns>), PgError>>, PgError> {
-        self.connection.read_shapes((&self.own, self.most), &self.operators, reads, self.params).await
+        self.connection
+            .read_shapes((&self.own, self.most), &self.operators, reads, self.params)
+            .await
     }
 
     /// Reads the histogram bounds of columns as texts; empty for a column that was not analyzed.

@@ -71,7 +71,9 @@ fn find_common_builtin(
     let both = |set: &[B]| set.contains(&a) && set.contains(&b);
     let integers = [B::Int2, B::Int4, B::Int8];
     let floats = [B::Float4, B::Float8];
-    if [a, b].iter().any(|x| matches!(x, B::Oid | B::Xid | B::Cid | B::Tid)) && !(a == b && is_named) {
+    if [a, b].iter().any(|x| matches!(x, B::Oid | B::Xid | B::Cid | B::Tid))
+        && !(a == b && is_named)
+    {
         return refuse(
             "values of this type mean something only within one database",
             "Put the column into \"ignore\", or name the pair in [mapping.columns] to compare it anyway.",

@@ -131,7 +131,8 @@ async fn try_repair(
 ) -> Result<RepairOutcome, RepairError> {
     let RepairAttempt { prepared, options, plans, wanted, is_partial, mut manifest } = attempt;
     let written = options.authority.other();
-    let tables = read_written_tables(prepared, options, plans, &wanted, &connections[written]).await?;
+    let tables =
+        read_written_tables(prepared, options, plans, &wanted, &connections[written]).await?;
     let folder = FolderDraft::create(out)?;
     let (sessions, redactor, groups) =
         (sessions(prepared), Redactor::of_process(), AtomicUsize::new(0));

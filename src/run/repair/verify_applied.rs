@@ -95,13 +95,13 @@ impl VerifiedFolder<'_> {
         let mut faults = Retries::against_faults();
         loop {
             let connections = acquire_both(self.prepared).await?;
-            let connections = Connections {
+            let session_context = Connections {
                 connections: &connections,
                 sessions: &sessions,
                 redactor: &redactor,
                 groups_seen: &groups,
             };
-            let context = connections.context(plan);
+            let context = session_context.context(plan);
             let result = read_agreement(&context, self.written(), shape, batch).await;
             let BySide { source, target } = connections;
             tokio::join!(source.give_back(), target.give_back());

@@ -57,8 +57,9 @@ async fn of_side(
     if connection.is_busy() {
         return Ok(None);
     }
-    let now =
-        connection.read_shape(own, &context.sessions[side], &plan.reads, &context.plan.params).await;
+    let now = connection
+        .read_shape(own, &context.sessions[side], &plan.reads, &context.plan.params)
+        .await;
     let now = now.map_err(|error| (Some(side), error))?;
     let why = plan.shape.difference(&now).or_else(|| plan.shape.copied(&now));
     Ok(why.map(|why| format!("the {side}{CHANGED}{why}")))

@@ -48,8 +48,10 @@ pub(crate) async fn with_task_context<T, E: From<SideError> + Transient>(
     let path = |side: Side| &prepared.spec.sides[side].search_path;
     let sessions = BySide::new(|side| ReadSettings::new(path(side), options.statement_timeout));
     retry(async || {
-        let connections =
-            BySide { source: connection(Side::Source).await?, target: connection(Side::Target).await? };
+        let connections = BySide {
+            source: connection(Side::Source).await?,
+            target: connection(Side::Target).await?,
+        };
         let context = TaskContext {
             plan,
             connections: &connections,
