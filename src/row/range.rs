@@ -81,7 +81,7 @@ pub struct Region {
     /// The range.
     pub range: KeyRange,
     /// The hash buckets, or all.
-    pub classes: Option<HashBuckets>,
+    pub buckets: Option<HashBuckets>,
     /// The blocks, or all.
     pub blocks: Option<BlockRange>,
 }
@@ -89,6 +89,6 @@ pub struct Region {
 impl Region {
     /// Makes the region of a whole range.
     pub fn whole(range: KeyRange) -> Region {
-        Region { range, classes: None, blocks: None }
+        Region { range, buckets: None, blocks: None }
     }
 }

@@ -29,8 +29,8 @@ pub(super) fn from_region_with_rules(
     let mut conditions = Conditions::new(writer);
     conditions.range(plan, side, &region.range);
     conditions.no_null_key(plan, side);
-    if let Some(classes) = &region.classes {
-        conditions.classes(plan, side, classes);
+    if let Some(buckets) = &region.buckets {
+        conditions.buckets(plan, side, buckets);
     }
 }
 
@@ -94,12 +94,12 @@ impl<'w, 'p> Conditions<'w, 'p> {
         }
     }
 
-    fn classes(&mut self, plan: &MappingPlan, side: Side, classes: &HashBuckets) {
+    fn buckets(&mut self, plan: &MappingPlan, side: Side, buckets: &HashBuckets) {
         let chosen: Vec<[u8; 8]> =
-            classes.chosen.iter().map(|class| i64::from(*class).to_be_bytes()).collect();
+            buckets.chosen.iter().map(|bucket| i64::from(*bucket).to_be_bytes()).collect();
         let chosen = Bind::array(Builtin::Int8, chosen.iter().map(<[u8; 8]>::as_slice));
-        let class = bucket_of(plan, side, classes.of);
-        self.next().push(&class).push(" operator(pg_catalog.=) any(").bind(chosen).push(")");
+        let bucket = bucket_of(plan, side, buckets.of);
+        self.next().push(&bucket).push(" operator(pg_catalog.=) any(").bind(chosen).push(")");
     }
 }
 

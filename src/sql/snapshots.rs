@@ -68,7 +68,7 @@ fn written(statements: impl IntoIterator<Item = (&'static str, Option<Statement>
 fn statements(plan: &MappingPlan, side: Side) -> String {
     let region = Region::whole(range(plan));
     let some = HashBuckets { of: 64, chosen: vec![3, 60] };
-    let classes = Region { classes: Some(some), ..region.clone() };
+    let some_buckets = Region { buckets: Some(some), ..region.clone() };
     let blocks = Some(BlockRange { from: 8, until: Some(16) });
     let lying = Region { blocks, ..Region::whole(KeyRange::everything()) };
     let key = Key::new(plan.key().iter().map(|_| &[7][..]));
@@ -77,7 +77,7 @@ fn statements(plan: &MappingPlan, side: Side) -> String {
         ("digest of everything", Some(digest(plan, side, &Region::whole(KeyRange::everything())))),
         ("digests by class", Some(bucket_digests(plan, side, &region, 64))),
         ("digests by class, as the rows lie", Some(bucket_digests(plan, side, &lying, 64))),
-        ("keys and row hashes", Some(key_hashes(plan, side, &classes))),
+        ("keys and row hashes", Some(key_hashes(plan, side, &some_buckets))),
         ("canonical rows", Some(canonical_rows(plan, side, &range(plan)))),
         ("rows by key", Some(look_up(plan, side, &[&key, &key]))),
         ("boundary", Some(probe(plan, side, &range(plan), 1000))),

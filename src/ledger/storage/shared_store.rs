@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::migration::{Tables, convert_rows};
 use super::schema::{VERSION, missing};
 use super::stored_row::{Fence, LedgerWrite, StoredRow, StoredValue};
-use crate::pg::{Connection, PgError, Pool, ReadSettings, Row, WriteTransaction};
+use crate::pg::{Connection, PgError, Pool, ReadSettings, Retries, Row, WriteTransaction};
 use crate::problem::Problem;
 use crate::row::RowFields as _;
 use crate::schema::{Builtin, SchemaName};
@@ -26,7 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const TRIES: u32 = 6;
 const UNIQUE_VIOLATION: &str = "23505";
 const INSUFFICIENT_PRIVILEGE: &str = "42501";
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 
 /// An open ledger in a database.
 pub(crate) struct SharedStore {
@@ -220,30 +222,24 @@ impl SharedStore {
         self.retry(async |lease| in_transaction(lease, &made).await).await
     }
 
-    /// Runs an action on a connection, and tries it again if that may help.
+    /// Runs an action on a connection, and retries it while its error is transient.
     async fn retry<T>(
         &self,
         work: impl AsyncFn(&Connection) -> Result<T, TransactionError>,
     ) -> Result<T, Problem> {
-        let mut tries = 0;
-        loop {
-            let lease = self.pool.acquire().await;
-            let done = match lease {
-                Ok(lease) => {
-                    let done = work(&lease).await;
-                    lease.give_back().await;
-                    done
-                }
-                Err(error) => Err(TransactionError::Server(error)),
-            };
-            tries += 1;
-            match done {
-                Err(TransactionError::Server(error)) if error.is_transient() && tries < TRIES => {
-                    tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(tries)).await;
-                }
-                done => return done.map_err(Problem::from),
-            }
-        }
+        let retries = Retries::new(TRIES, FIRST_PAUSE, LONGEST_PAUSE);
+        let done = retries.run(TransactionError::is_transient, || self.try_once(&work)).await;
+        Ok(done?)
+    }
+
+    async fn try_once<T>(
+        &self,
+        work: &impl AsyncFn(&Connection) -> Result<T, TransactionError>,
+    ) -> Result<T, TransactionError> {
+        let connection = self.pool.acquire().await?;
+        let done = work(&connection).await;
+        connection.give_back().await;
+        done
     }
 }
 
@@ -255,6 +251,13 @@ pub(crate) enum TransactionError {
     LeaseLost,
     /// A row that cannot be read.
     Ledger(Problem),
+}
+
+impl TransactionError {
+    /// Returns whether the same transaction may succeed a moment later.
+    fn is_transient(&self) -> bool {
+        matches!(self, TransactionError::Server(error) if error.is_transient())
+    }
 }
 
 impl From<PgError> for TransactionError {

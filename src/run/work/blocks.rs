@@ -55,13 +55,13 @@ async fn read_side(
     // The range of the other side may be one that cannot be cut.
     let context = &if stretch.can_be_cut() { context.with_short_timeout() } else { *context };
     let started = Instant::now();
-    let region = |classes| Region { range: KeyRange::everything(), classes, blocks };
+    let region = |buckets| Region { range: KeyRange::everything(), buckets, blocks };
     let found = match &read.query {
         BlockQuery::Digests { of, within } => {
             digests(context, side, &region(within.clone()), *of).await?
         }
-        BlockQuery::Rows(classes) => {
-            BlockContent::Rows(rows(context, side, &region(Some(classes.clone()))).await?)
+        BlockQuery::Rows(buckets) => {
+            BlockContent::Rows(rows(context, side, &region(Some(buckets.clone()))).await?)
         }
     };
     Ok((Some(found), started.elapsed()))
@@ -99,12 +99,12 @@ async fn group_digests(
     let mut rows = context.rows(side, sql::part_digests(context.plan, side, region, split)).await?;
     while let Some(row) = rows.next().await? {
         let bucket = fields.bucket.ok_or_else(|| PgError::unexpected("no hash bucket"));
-        let class = bucket.and_then(|field| read_bucket(&row, field)).map_err(at_side)?;
+        let number = bucket.and_then(|field| read_bucket(&row, field)).map_err(at_side)?;
         let digest = read_digest(&row, 0).map_err(at_side)?.digest;
-        *digests.entry(class).or_default() += digest;
+        *digests.entry(number).or_default() += digest;
         if side == Side::Source {
             let group = fields.group.and_then(|field| row.field(field)).map(Into::into);
-            groups.push(BucketGroup { bucket: class, group, rows: digest.rows });
+            groups.push(BucketGroup { bucket: number, group, rows: digest.rows });
         }
         if groups.len() > MOST_PARTS {
             return Err((

@@ -82,18 +82,18 @@ async fn digest(
             }
             DrillStep::ByBucket(of) if grouped => {
                 let of = part_digests::fewer_buckets(of, groups_seen());
-                let (digests, counts) = part_digests::class_digests(context, range, of).await?;
+                let (digests, counts) = part_digests::bucket_digests(context, range, of).await?;
                 groups.set_buckets(counts);
                 drill.add_bucket_digests(of, digests)
             }
             DrillStep::ByBucket(of) => {
-                drill.add_bucket_digests(of, class_digests(context, range, of).await?)
+                drill.add_bucket_digests(of, bucket_digests(context, range, of).await?)
             }
-            DrillStep::Rows(classes) => {
-                groups.forget_read(classes.as_ref());
-                let pairing = key_hashes(context, range, classes).await?;
-                let (rows, digest) = (pairing.rows(), BySide::new(|side| pairing.digest(side)));
-                let (matched, found, matched_groups) = pairing.finish();
+            DrillStep::Rows(buckets) => {
+                groups.forget_read(buckets.as_ref());
+                let matcher = key_hashes(context, range, buckets).await?;
+                let (rows, digest) = (matcher.rows(), BySide::new(|side| matcher.digest(side)));
+                let (matched, found, matched_groups) = matcher.finish();
                 groups.add_matched(&matched_groups);
                 candidates += found.len();
                 if candidates > MOST_SUSPECTS {
@@ -125,7 +125,7 @@ async fn range_digests(
     })
 }
 
-async fn class_digests(
+async fn bucket_digests(
     context: &TaskContext<'_>,
     range: &KeyRange,
     of: u32,
@@ -145,13 +145,13 @@ async fn class_digests(
 async fn key_hashes(
     context: &TaskContext<'_>,
     range: &KeyRange,
-    classes: Option<HashBuckets>,
+    buckets: Option<HashBuckets>,
 ) -> Result<RowMatcher, SideError> {
     let plan = context.plan;
-    let region = Region { range: range.clone(), classes, blocks: None };
+    let region = Region { range: range.clone(), buckets, blocks: None };
     let mut rows = context.rows_of_both(|side| sql::key_hashes(plan, side, &region)).await?;
     let group = plan.group.map(|_| plan.key_width + 1);
-    let mut pairing = RowMatcher::new(plan.order.clone(), plan.key_width, plan.key_proven(), group);
+    let mut matcher = RowMatcher::new(plan.order.clone(), plan.key_width, plan.key_proven(), group);
     let mut open = BySide::new(|_| true);
     while open.any(|open| *open) {
         let (side, row) = tokio::select! {
@@ -165,10 +165,10 @@ async fn key_hashes(
         let hash: i64 = row.get(plan.key_width).map_err(|error| (Some(side), error))?;
         let key = Key::of(&row, plan.key_width)
             .ok_or_else(|| (Some(side), PgError::unexpected("a key is NULL")))?;
-        pairing.add_row(side, key, Fingerprint::of_row_hash(hash), &row);
-        check_held(pairing.waiting())?;
+        matcher.add_row(side, key, Fingerprint::of_row_hash(hash), &row);
+        check_held(matcher.waiting())?;
     }
-    Ok(pairing)
+    Ok(matcher)
 }
 
 /// Streams the rows of both sides, and pairs them by key.
@@ -178,15 +178,15 @@ async fn stream(context: &TaskContext<'_>, range: &KeyRange) -> Result<RangeComp
     let rows = context.rows_of_both(|side| sql::canonical_rows(plan, side, range)).await?;
     let BySide { mut source, mut target } = rows;
     let group = plan.group.map(|_| width);
-    let pairing = RowMatcher::new(plan.order.clone(), plan.key_width, plan.key_proven(), group);
-    let mut pairing = pairing.with_tolerance(&plan.pairs);
+    let matcher = RowMatcher::new(plan.order.clone(), plan.key_width, plan.key_proven(), group);
+    let mut matcher = matcher.with_tolerance(&plan.pairs);
     let (first, second) = tokio::join!(source.next_keyed(key), target.next_keyed(key));
     let (mut s, mut t) = (first?, second?);
     // A backfill that has not come so far: rows that only one side has need not wait.
     let one_sided = plan.key_proven() && (s.is_none() || t.is_none());
     loop {
         match (&s, &t) {
-            (Some(a), Some(b)) => match pairing.step(a, b, width) {
+            (Some(a), Some(b)) => match matcher.step(a, b, width) {
                 Advance::Both => {
                     s = source.next_keyed(key).await?;
                     t = target.next_keyed(key).await?;
@@ -195,35 +195,35 @@ async fn stream(context: &TaskContext<'_>, range: &KeyRange) -> Result<RangeComp
                 Advance::Only(Side::Target) => t = target.next_keyed(key).await?,
             },
             (Some(row), None) if one_sided => {
-                pairing.add_one_sided(Side::Source, row, width);
+                matcher.add_one_sided(Side::Source, row, width);
                 s = source.next_keyed(key).await?;
             }
             (None, Some(row)) if one_sided => {
-                pairing.add_one_sided(Side::Target, row, width);
+                matcher.add_one_sided(Side::Target, row, width);
                 t = target.next_keyed(key).await?;
             }
             (Some(row), None) => {
-                pairing.wait(Side::Source, row, width);
+                matcher.wait(Side::Source, row, width);
                 s = source.next_keyed(key).await?;
             }
             (None, Some(row)) => {
-                pairing.wait(Side::Target, row, width);
+                matcher.wait(Side::Target, row, width);
                 t = target.next_keyed(key).await?;
             }
             (None, None) => break,
         }
-        if pairing.waiting() > MOST_WAITING {
+        if matcher.waiting() > MOST_WAITING {
             return Err(too_many());
         }
     }
-    finish(pairing)
+    finish(matcher)
 }
 
 /// Returns the result of a streamed range.
-fn finish(pairing: RowMatcher) -> Result<RangeComparison, SideError> {
-    let rows = pairing.rows();
-    let digest = BySide::new(|side| pairing.digest(side));
-    let (matched, candidates, groups) = pairing.finish();
+fn finish(matcher: RowMatcher) -> Result<RangeComparison, SideError> {
+    let rows = matcher.rows();
+    let digest = BySide::new(|side| matcher.digest(side));
+    let (matched, candidates, groups) = matcher.finish();
     let only = match (rows.source, rows.target) {
         (0, 1..) => Some(Side::Target),
         (1.., 0) => Some(Side::Source),

@@ -42,14 +42,13 @@ pub(crate) fn fewer_buckets(of: u32, groups: usize) -> u32 {
 pub(crate) fn read_digest(row: &Row, at: usize) -> Result<RangeDigest, PgError> {
     let (rows, sum): (i64, Option<&str>) = (row.get(at)?, row.get(at + 1)?);
     let digest = Digest::read(rows, sum).map_err(|error| PgError::unexpected(error.to_string()))?;
-    let distinct: i64 = row.get(at + 2)?;
-    Ok(RangeDigest { digest, distinct: distinct.cast_unsigned() })
+    let distinct = row.get_count(at + 2)?;
+    Ok(RangeDigest { digest, distinct })
 }
 
 /// Reads the number of a hash bucket.
 pub(crate) fn read_bucket(row: &Row, at: usize) -> Result<u32, PgError> {
-    let bucket: i64 = row.get(at)?;
-    u32::try_from(bucket).map_err(|_| PgError::unexpected(format!("hash bucket {bucket}")))
+    row.get_u32(at)
 }
 
 fn too_many_groups(side: Side) -> SideError {
@@ -77,7 +76,7 @@ pub(crate) async fn range_digests(
 }
 
 /// Reads the digests of each hash bucket of a range, and the groups of the source's rows in it.
-pub(crate) async fn class_digests(
+pub(crate) async fn bucket_digests(
     context: &TaskContext<'_>,
     range: &KeyRange,
     of: u32,
@@ -127,20 +126,20 @@ fn take_part(
     fields: PartFields,
     key_proven: bool,
 ) -> Result<(), PgError> {
-    let class = fields.bucket.map_or(Ok(0), |field| read_bucket(row, field))?;
+    let bucket = fields.bucket.map_or(Ok(0), |field| read_bucket(row, field))?;
     let RangeDigest { digest, distinct } = read_digest(row, 0)?;
     let is_sum = row.get::<i32>(3)? == 1;
-    let of_class = read.digests.entry(class).or_default();
+    let of_bucket = read.digests.entry(bucket).or_default();
     if is_sum {
-        of_class.distinct = distinct;
+        of_bucket.distinct = distinct;
         return Ok(());
     }
-    of_class.digest += digest;
+    of_bucket.digest += digest;
     if key_proven {
-        of_class.distinct += distinct;
+        of_bucket.distinct += distinct;
     }
     if let Some(field) = fields.group {
-        let counts = read.groups.entry(class).or_default();
+        let counts = read.groups.entry(bucket).or_default();
         let place = counts.place(row.field(field));
         counts.add(place, digest.rows);
     }
@@ -227,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn classes_are_fewer_the_more_groups_there_are() {
+    fn more_groups_need_fewer_buckets() {
         assert_eq!(fewer_buckets(128, 1), 128);
         assert_eq!(fewer_buckets(4096, 100), 256);
         assert_eq!(fewer_buckets(4096, 100_000), 2);
