@@ -35,7 +35,7 @@ fn data_goes_to_stdout_and_everything_else_to_stderr() {
             );
         }
     }
-    // A warning is silenced, an error is not.
+    // `--quiet` hides a warning, but not an error.
     let literal = format!("{HEAD}{MAPPING}")
         .replace("${TARGET_URL}", &format!("{}?password=x", pair.url(Side::Target)));
     let spec = pair.scratch.file("literal.toml", &literal);

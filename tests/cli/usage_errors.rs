@@ -1,5 +1,5 @@
-//! Mistakes in calls and files: each problem is reported once, with its place and its remedy, the exit
-//! code is 2, and no server is contacted where the file alone shows it.
+//! Mistakes in calls and files: each problem is reported once, with its place and its remedy. The
+//! exit code is 2, and no server is contacted if the file alone shows the problem.
 
 use std::net::TcpListener;
 
@@ -7,7 +7,7 @@ use crate::support::{
     Case, HEAD, MAPPING, Pair, Problem, Program, Scratch, free_port, hold, refused,
 };
 
-/// A folder for specs whose servers must never hear of them.
+/// A folder for specs whose servers may not be contacted.
 struct Desk {
     scratch: Scratch,
     listener: TcpListener,
@@ -28,7 +28,7 @@ impl Desk {
             .current_dir(self.scratch.path())
     }
 
-    /// What each verb says of a file; they all say the same.
+    /// Returns the problems that each verb reports for a file; all verbs report the same.
     fn problems(&self, name: &str, bytes: &[u8]) -> Vec<Problem> {
         std::fs::write(self.scratch.path().join(name), bytes).unwrap();
         let mut told = Vec::new();
@@ -116,7 +116,7 @@ fn a_problem_in_a_spec_is_reported_before_connecting() {
             after("[mapping.columns]\nv = { from = \"v\", rule = \"jsn\" }\n"),
             &[("unknown rule \"jsn\"", "\"jsn\"", "Did you mean \"json\"?")],
         ),
-        // Every problem of a file at once, in the order of their places.
+        // All problems of a file are reported at once, in the order of their places.
         (
             with("[compare]\njob = 1\nsettle = 5\n[gat]\n") + "where = \":x\"\n",
             &[
@@ -266,8 +266,8 @@ fn a_file_of_any_bytes_is_refused_in_bounds() {
     assert!(outcome.stderr.contains("… and 900 more in spec.toml"), "{}", outcome.stderr);
 }
 
-/// Many mappings with many mistakes each, and other files of up to 4 MiB that cost a parser much more
-/// memory than they have bytes: 2.4 MB took 202 MB.
+/// Files with many mistakes would take much more memory than they have bytes: 2.4 MB took 202 MB.
+/// Here are many mappings with many mistakes each, and other files of up to 4 MiB.
 #[test]
 fn mistakes_by_the_ten_thousand_take_little_memory() {
     let desk = Desk::new();
@@ -323,7 +323,8 @@ fn a_name_that_could_drive_the_terminal_is_shown_as_escapes() {
         "\u{2028}",
     ] {
         let escaped: String = hostile.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect();
-        // As TOML's escapes and, where TOML allows it, raw; in the file, its name and the arguments.
+        // Written with TOML's escapes and, where TOML allows it, raw; in the file, its name and the
+        // arguments.
         for part in [escaped.as_str(), hostile] {
             let text = format!("{HEAD}{MAPPING}\"{part}\" = 1\nname = \"{part}\"\n");
             assert!(!desk.problems("spec.toml", text.as_bytes()).is_empty());
@@ -378,7 +379,7 @@ fn help_fits_a_terminal_and_names_every_exit_code() {
     }
 }
 
-/// It holds row data, and only a run of its spec would ever forget any.
+/// A ledger without a spec would keep its row data forever: only a run of its spec deletes any.
 #[test]
 fn check_names_the_ledgers_that_no_spec_owns() {
     let table = "create table t (id int primary key, v text)";
@@ -398,7 +399,7 @@ fn check_names_the_ledgers_that_no_spec_owns() {
     assert!(said.exits(0).stderr.contains(files), "{}", said.stderr);
     assert!(said.stderr.contains("hint: "), "{}", said.stderr);
     assert!(pair.scratch.path().join(".pgreconcile/test.db").exists());
-    // Another spec of the folder may own it: one that is whole, or one that is being written.
+    // Another spec of the folder may own it: a complete one, or one that is not finished.
     let twin = pair.scratch.file("twin.toml", &text);
     assert_eq!(warnings(&["check", "spec.toml"]), 0);
     std::fs::write(twin, "name = \"test\"\n[[mapping").unwrap();

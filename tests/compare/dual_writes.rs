@@ -1,6 +1,6 @@
-//! Both systems keep writing during a comparison: a dual writer applies each change to the source and,
-//! a little later, to the target. No change on its way may be reported as a difference, and no
-//! difference that stays may be lost among them.
+//! Both systems keep writing during a comparison: a dual writer applies each change to the source
+//! and, a little later, to the target. A change that is still on its way may not be reported as a
+//! difference, and a lasting difference may not be lost among such changes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,7 +10,7 @@ use pgreconcile::schema::{BySide, Side};
 use crate::support::{Pair, strategies};
 
 const WRITERS: u64 = 6;
-/// Rows that are written; those above stand still.
+/// Rows that are written; rows with higher keys do not change.
 const HOT: u64 = 600;
 const ROWS: u64 = 20_000;
 
@@ -21,7 +21,7 @@ struct DualWriter {
     threads: Vec<std::thread::JoinHandle<()>>,
 }
 
-/// Makes the target late: the server waits there, by up to 0.3 s.
+/// Delays the target's writes: the server waits there, by up to 0.3 s.
 const LAG: &str = "select pg_sleep(random() * 0.3);";
 
 impl DualWriter {
@@ -56,7 +56,7 @@ async fn write(writer: u64, urls: &BySide<String>, stop: &AtomicBool, writes: &A
     let mut turn = writer;
     while !stop.load(Ordering::Relaxed) {
         turn += 1;
-        // Each writer has keys of its own, so that changes of one key come in order.
+        // Each writer has its own keys, so that changes of one key arrive in order.
         let id = (turn * 7919 % (HOT / WRITERS)) * WRITERS + writer;
         let change = match turn % 3 {
             0 => format!("delete from t where id = '{id}';"),
@@ -82,21 +82,24 @@ fn tables(key: &str) -> Pair {
 const SPEC: &str = "[compare]\nsettle = \"3s\"\n[[mapping]]\n[mapping.source]\ntable = \"public.t\"\n\
                     [mapping.target]\ntable = \"public.t\"\n";
 
-/// Changes on their way would be reported as differences, or real differences be lost among them.
+/// Changes on their way would be reported as differences, or real differences would be lost among
+/// them.
 #[test]
 fn replication_lag_is_no_finding_and_no_difference_is_lost() {
     let runs = [("digest", "100"), ("stream", "100"), ("digest", "1000000")];
     planted_and_nothing_else("int", SPEC, &runs);
 }
 
-/// The sides order these keys otherwise: the tables are read as rows lie, and rows move meanwhile.
+/// A row that moves during the scan would be reported. The sides order these keys differently, so
+/// the tables are read in physical order while rows move.
 #[test]
 fn a_row_that_moves_while_buckets_are_filled_is_no_finding() {
     let key = "text collate \"da-x-icu\"";
     planted_and_nothing_else(key, SPEC, &[("digest", "10"), ("digest", "100")]);
 }
 
-/// The same with groups that rows leave and come back to: each group's books hold all the same.
+/// A row that leaves its group and returns during the run would be counted in two groups or in
+/// none.
 #[test]
 fn rows_that_change_their_group_are_counted_in_one_group() {
     let spec = SPEC.replace("[mapping.source]", "group_by = \"part\"\n[mapping.source]");
@@ -131,7 +134,7 @@ fn planted_and_nothing_else(key: &str, spec: &str, runs: &[(&str, &str)]) {
     let spec = pair.spec(spec);
     let writer = DualWriter::start(&pair);
     let mut healed = 0;
-    // Which group a planted row is of does not matter here.
+    // The group of a planted row does not matter here.
     let without_group = |finding: String| match finding.split_once(" in \"") {
         Some((kind, rest)) => format!("{kind}{}", rest.split_once('"').unwrap().1),
         None => finding,
@@ -150,11 +153,11 @@ fn planted_and_nothing_else(key: &str, spec: &str, runs: &[(&str, &str)]) {
     }
     let writes = writer.writes.load(Ordering::Relaxed);
     drop(writer);
-    // Without changes seen on their way the test would prove nothing.
+    // The test would prove nothing if no change had been seen on its way.
     assert!(healed > 0 && writes > 50, "{healed} healed of {writes} writes");
 }
 
-/// A row that never holds still would be reported as a difference, or as equal.
+/// A row that keeps changing would be reported as a difference, or as equal.
 #[test]
 fn a_row_that_keeps_changing_is_unsettled_never_equal() {
     let pair = tables("int");
@@ -187,7 +190,7 @@ async fn keep_changing(url: &str, stop: &AtomicBool) {
     }
 }
 
-/// Rows that a backfill brings during the run would be reported as missing.
+/// Rows that a backfill adds during the run would be reported as missing.
 #[test]
 fn a_backfill_during_the_run_leaves_no_finding() {
     let pair = tables("int");
@@ -198,7 +201,7 @@ fn a_backfill_during_the_run_leaves_no_finding() {
         .args(&["compare", spec.to_str().unwrap(), "--format", "jsonl", "--progress", "never"])
         .args(&["-vv"])
         .start();
-    // Once all of it has been seen to be missing, the backfill comes by.
+    // The backfill starts after all of its rows have been seen to be missing.
     running.await_line("chunk finished");
     pair.sql(
         Side::Target,
@@ -209,7 +212,8 @@ fn a_backfill_during_the_run_leaves_no_finding() {
     outcome.balances().exits(0);
 }
 
-/// So many rows beyond a chunk's portion of differences, of which a part comes by: a piece at a time.
+/// Missing rows would be counted wrongly where a chunk has more differences than one portion, and a
+/// backfill adds some of the rows piece by piece during the run.
 #[test]
 fn a_backfill_of_a_part_during_the_run_is_counted_exactly() {
     let table = "create table t (id int primary key, v text, n int8);";

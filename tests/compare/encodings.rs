@@ -6,7 +6,7 @@ use crate::support::{Pair, strategies};
 
 const SPEC: &str = "[[mapping]]\nsource.table = \"public.t\"\ntarget.table = \"public.t\"\n";
 
-/// A pair whose databases are made with these options; the SQL is UTF-8.
+/// Creates a pair whose databases have these options; the SQL is UTF-8.
 fn pair_in(options: BySide<&str>, source: &str, target: &str) -> Pair {
     let pair = Pair::new("", "");
     let name = &pair.database;
@@ -28,12 +28,13 @@ const fn both(options: &str) -> BySide<&str> {
 const ASCII: &str = "encoding 'SQL_ASCII' locale 'C'";
 const UTF8: &str = "encoding 'UTF8' locale 'C'";
 
-/// The strategies that a pair of databases can have: hashes are taken of the bytes as stored.
+/// Returns the strategies that a pair of databases can use: hashes are computed from the bytes as
+/// stored.
 fn strategies_of(options: BySide<&str>) -> &'static [&'static str] {
     if options.source == options.target { strategies() } else { &["auto"] }
 }
 
-/// Asserts that a pair is compared with the same findings whatever the chunks.
+/// Asserts that a pair gives the same findings with every chunk size.
 fn finds(pair: &Pair, options: BySide<&str>, spec: &str, expected: &[&str]) {
     let spec = pair.spec(spec);
     for strategy in strategies_of(options) {
@@ -49,7 +50,7 @@ fn finds(pair: &Pair, options: BySide<&str>, spec: &str, expected: &[&str]) {
     }
 }
 
-/// Letters that each encoding orders otherwise than the others: by its own bytes.
+/// Letters that each encoding orders differently, by its own bytes.
 const LETTERS: &[(&str, &str)] = &[
     ("LATIN1", "A,z,~,¤,é,ü,ÿ"),
     ("LATIN9", "A,z,€,Š,é,Ÿ,ÿ"),
@@ -95,7 +96,8 @@ fn a_text_is_the_same_in_any_encoding_and_so_is_a_key() {
     }
 }
 
-/// A letter that the other side's encoding does not have is never sent to it.
+/// A letter that the other side's encoding lacks would cause an error there, so it must not be
+/// sent.
 #[test]
 fn a_key_the_other_side_cannot_encode_is_compared() {
     for encoding in ["LATIN1", "KOI8R", "SQL_ASCII"] {
@@ -113,7 +115,7 @@ fn a_key_the_other_side_cannot_encode_is_compared() {
     }
 }
 
-/// Bytes that no UTF-8 is, in the row 7 of the source.
+/// Bytes that are not valid UTF-8, in row 7 of the source.
 const LEGACY: &str = "create table t (id int primary key, v text); set client_encoding = 'SQL_ASCII';
     insert into t select n, 'ä' || n from generate_series(1, 50) n; update t set v = E'caf\\xe9' where id = 7;";
 
@@ -160,7 +162,7 @@ fn a_key_of_bytes_that_are_no_text_ends_no_run() {
             let flags = ["--strategy", strategy, "--chunk-rows", rows];
             let outcome = pair.compare(&pair.spec(SPEC), &flags);
             assert_eq!(outcome.findings(), ["t mismatch {\"v\":\"ä3\"} id: \"3\" | \"0\""]);
-            // Digests may never have to send the key.
+            // Digests may not need to send the key.
             let code = outcome.balances().code;
             assert!(code == 3 || (code == 1 && *strategy == "digest"), "{code} {}", outcome.stdout);
         }
@@ -169,7 +171,8 @@ fn a_key_of_bytes_that_are_no_text_ends_no_run() {
     finds(&pair, both(ASCII), &as_bytes, &expected);
 }
 
-/// Databases whose own collation is that of a language; the servers order a key by bytes all the same.
+/// Rows would be assigned to wrong ranges if a key were ordered by the database's own collation,
+/// which is that of a language here; the servers must order a key by its bytes.
 #[test]
 fn a_default_collation_that_orders_otherwise_changes_nothing() {
     let own = "encoding 'UTF8' locale 'C.UTF-8'";

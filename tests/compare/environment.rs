@@ -1,4 +1,4 @@
-//! What surrounds the values: search paths, session defaults, indexes, storage, locales.
+//! The environment of the values: search paths, session defaults, indexes, storage, locales.
 
 use pgreconcile::schema::Side;
 
@@ -10,7 +10,7 @@ const KEYED: &str = "[[mapping]]\nkey = [\"id\"]\nsource.table = \"public.t\"\n\
 const ROWS: &str = "create table t (id int primary key, v text);
                     insert into t select n, 'v' || n from generate_series(1, 50) n;";
 
-/// Asserts that a spec finds this with each strategy, whatever the chunks.
+/// Asserts that a spec gives these findings with each strategy and every chunk size.
 fn finds(pair: &Pair, spec: &str, expected: &[&str]) {
     let spec = pair.spec(spec);
     finds_in(pair, &spec, expected);
@@ -26,7 +26,7 @@ fn finds_in(pair: &Pair, spec: &std::path::Path, expected: &[&str]) {
     }
 }
 
-/// A spec whose sides resolve the operator's names in these schemas.
+/// Writes a spec whose sides resolve the operator's names in these schemas.
 fn with_paths(pair: &Pair, source: &str, target: &str, rest: &str) -> std::path::PathBuf {
     let text = format!(
         "version = 1\nname = \"test\"\n[source]\nurl = \"${{SOURCE_URL}}\"\n{source}\n\
@@ -35,7 +35,7 @@ fn with_paths(pair: &Pair, source: &str, target: &str, rest: &str) -> std::path:
     pair.scratch.file("spec.toml", &text)
 }
 
-/// Overloads that fit better than the built-in ones, under their names, and types too.
+/// Overloads that match better than the built-in functions of the same names, and types too.
 const HIJACK: &str = "create schema evil;
     create domain evil.text as pg_catalog.text; create domain evil.int4 as pg_catalog.int4;
     create domain evil.int8 as pg_catalog.int8; create collation evil.\"C\" from \"und-x-icu\";
@@ -60,7 +60,7 @@ const HIJACK: &str = "create schema evil;
     create function evil.said(varchar) returns varchar language sql as $$ select $1 $$;
     grant usage on schema evil to public;";
 
-/// A function that somebody puts into the search path would decide what is equal.
+/// A function that another user puts into the search path would decide what is equal.
 #[test]
 fn a_hijacked_search_path_changes_only_the_operators_sql() {
     let rows = "create table t (id int, code varchar, big int8, n numeric, primary key (id, code));
@@ -76,7 +76,8 @@ fn a_hijacked_search_path_changes_only_the_operators_sql() {
         "t only_in_source {\"id\":\"11\",\"code\":\"c11\"}",
         "t only_in_target {\"id\":\"11\",\"code\":\"x\"}",
     ];
-    // The role's own default, and the one that the spec names, in front of pg_catalog.
+    // The role's own default, and the search path in the spec, both list a schema before
+    // pg_catalog.
     let defaults = "do $$ begin execute format('alter role reader in database %I set search_path = evil, pg_catalog, public',
         current_database()); end $$;";
     for side in Side::BOTH {
@@ -110,7 +111,7 @@ fn a_view_that_needs_a_search_path_gets_it_from_the_spec() {
     finds_in(&pair, &named, &[]);
 }
 
-/// Each lets a key stand twice, or not at all.
+/// Each of these allows a key to occur twice, or not at all.
 const UNPROVEN: &[(&str, &str)] = &[
     ("deferrable", "alter table t add unique (id) deferrable initially deferred;"),
     ("partial", "create unique index on t (id) where v <> 'twin';"),
@@ -180,7 +181,7 @@ fn session_defaults_of_a_role_in_a_database_change_no_value() {
     pair.sql(Side::Target, defaults);
     let told = "\"2026-03-29 09:30:00+00\" | \"2026-03-29 09:30:00.000001+00\"";
     finds(&pair, SPEC, &[&format!("t mismatch {{\"id\":\"9\"}} ts: {told}")]);
-    // The day of a moment is that of UTC, whatever the sides' own zones.
+    // The day of a timestamptz is its day in UTC, whatever the sides' own zones are.
     let day =
         "columns.day = { sql = \"(ts at time zone 'UTC')::date\", target_sql = \"ts::date\" }\n";
     finds(&pair, &format!("{SPEC}{day}"), &[&format!("t mismatch {{\"id\":\"9\"}} ts: {told}")]);
@@ -204,7 +205,9 @@ fn a_clock_time_meets_a_moment_in_the_zone_that_the_spec_names() {
     );
 }
 
-/// The server says what it has understood, whatever the operator's spelling and whatever is read.
+/// A query whose result depends on the session's time zone would be compared without a warning. The
+/// warning comes from the server's parse result, so it depends neither on the operator's spelling
+/// nor on the data.
 #[test]
 fn sql_that_depends_on_the_session_zone_is_warned_of() {
     let tables = "create table base (id int primary key, at timestamptz, clock timestamp, secret int);
@@ -244,7 +247,7 @@ fn sql_that_depends_on_the_session_zone_is_warned_of() {
         warned(table, "clock::date", &filter),
         ["the moment of target column \"day\" is taken in UTC"]
     );
-    // What the role may not read is no hindrance where the SQL does not name it.
+    // Columns that the role may not read are no problem if the SQL does not name them.
     pair.sql(
         Side::Source,
         "revoke select on base from reader; grant select (id, at) on base to reader;",
@@ -282,7 +285,7 @@ fn names_of_relations_are_compared_and_not_their_oids() {
     let pair = Pair::new(table, &target);
     let expected = ["t mismatch {\"id\":\"1\"} r: \"public.a\" | \"s.a\""];
     finds(&pair, SPEC, &expected);
-    // Under a search path a name is written otherwise, and two relations may have one name.
+    // The search path changes how a name is written, and two relations may have one name.
     for (source, target) in [("search_path = \"public\"", ""), ("", "search_path = \"s\"")] {
         let spec = with_paths(&pair, source, target, SPEC);
         let told = refused(&pair.program().args(&["check", spec.to_str().unwrap()]).run());
@@ -327,7 +330,7 @@ fn how_a_value_is_stored_does_not_count() {
     }
 }
 
-/// Values of partitions whose columns have another order would be read from the wrong column.
+/// Values would be read from the wrong column if partitions had another column order.
 #[test]
 fn partitions_and_children_may_have_other_column_orders() {
     let target = "create table t (id int, v text, primary key (id)) partition by range (id);

@@ -1,5 +1,5 @@
-//! Groups and accept rules beyond the scenarios: random tables against PostgreSQL's own counts, limits,
-//! terminal and other formats, and conditions that neither side can evaluate.
+//! Groups and accept rules beyond the scenarios: random tables against PostgreSQL's own counts,
+//! limits, terminal and other formats, and conditions that neither side can evaluate.
 
 use pgreconcile::schema::Side;
 
@@ -13,14 +13,15 @@ fn rule(condition: &str, until: &str) -> String {
     )
 }
 
-/// What a server counts itself: group, rows a side, matched rows.
+/// The server's own counts: group, rows of each side, matched rows.
 const COUNTED: &str =
     "select coalesce(g, '-') || ' ' || sum(s) || ' ' || sum(t) || ' ' || sum(m) from (
     select g, 1 s, 0 t, 0 m from s.t union all select g, 0, 1, 0 from t.t union all
     select a.g, 0, 0, 1 from s.t a join t.t b on a.id::text collate \"C\" = b.id::text collate \"C\"
     where a.g is not distinct from b.g and a.v = b.v) as x group by g order by 1;";
 
-/// Compares random tables of so many rows by group, and holds every count against the server's own.
+/// Compares random tables of this many rows by group, and compares every count with the server's
+/// own.
 fn counts_groups(keys: [&str; 2], id: &str, rows: u32, seed: &str, partition: &str) {
     let table = |schema: &str, key: &str| {
         format!(
@@ -81,7 +82,7 @@ fn groups_are_counted_as_postgresql_counts_them() {
     }
 }
 
-/// The books of a group would not balance under one of the strategies.
+/// A group's row counts would not balance under one of the strategies.
 #[test]
 fn groups_are_counted_in_buckets_and_scattered_ranges() {
     let keys = ["text collate \"sv-x-icu\"", "text collate \"da-x-icu\""];
@@ -166,7 +167,7 @@ fn a_condition_for_neither_or_both_sides_is_an_error() {
     }
 }
 
-/// A rule that cannot be computed for a row accepts nothing and is not passed over.
+/// A rule that cannot be computed for a row would accept the row or be skipped.
 #[test]
 fn a_condition_that_fails_on_a_row_leaves_the_row_undecided() {
     let source = "create table t (id int primary key, v int); insert into t values (1, 0), (2, 5);";
@@ -178,13 +179,13 @@ fn a_condition_that_fails_on_a_row_leaves_the_row_undecided() {
         outcome.balances().exits(3);
         assert_eq!(outcome.records("undecided").len(), 1, "{}", outcome.stdout);
         assert_eq!(outcome.mapping()["accepted"], 1, "{}", outcome.stdout);
-        // Which row it is was never shown.
+        // The report does not show which row it is.
         assert_eq!(outcome.groups(), ["t \"5\" incomplete 1|0 accepted=1"]);
         assert_eq!(outcome.mapping()["ungrouped"]["source"], 1);
     }
 }
 
-/// Of 1,000 rows in one chunk one cannot be compared, and the others can.
+/// One row that cannot be compared would leave the other 999 rows of its chunk undecided.
 #[test]
 fn a_condition_that_fails_leaves_its_row_undecided_and_no_other() {
     let table = "create table t (id int primary key, v int);
@@ -205,7 +206,7 @@ fn a_condition_that_fails_leaves_its_row_undecided_and_no_other() {
     }
 }
 
-/// What is agreed to takes no room from what is not.
+/// Accepted findings would use up the limit that applies to the others.
 #[test]
 fn accepted_findings_do_not_truncate_a_run() {
     let source = "create table t (id int primary key, v int);

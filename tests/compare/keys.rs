@@ -1,10 +1,10 @@
-//! Keys of every kind: the same three differences are found by each of them, and no other.
+//! Keys of every kind: each of them finds the same three differences, and no other.
 
 use pgreconcile::schema::Side;
 
 use crate::support::{Pair, strategies};
 
-/// A kind of key: the column and its value for a number, on the source and on the target.
+/// A kind of key: its column, and its value for a number, on the source and on the target.
 struct Keyed {
     source: (&'static str, &'static str),
     target: (&'static str, &'static str),
@@ -82,7 +82,8 @@ const KEYS: &[Keyed] = &[
 const TYPES: &str = "create extension citext; create type mood as enum ('sad', 'ok', 'happy');
     create collation loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false);";
 
-/// A table for each kind of key; with a second key column, since some of these keys repeat.
+/// Returns the SQL of a table for each kind of key, with a second key column, since some keys
+/// repeat.
 fn tables(side: Side) -> String {
     let mut sql = TYPES.to_owned();
     for (place, keyed) in KEYS.iter().enumerate() {
@@ -106,7 +107,7 @@ fn three_differences_are_found_by_keys_of_every_kind() {
     let pair = Pair::new(&tables(Side::Source), &tables(Side::Target));
     let mut spec = String::new();
     for place in 0..KEYS.len() {
-        // In neither the order of the index nor that of the columns.
+        // This order is neither that of the index nor that of the columns.
         spec.push_str(&format!(
             "[[mapping]]\nkey = [\"n\", \"renamed\"]\n[mapping.source]\ntable = \"public.t{place}\"\n\
              [mapping.target]\ntable = \"public.t{place}\"\n[mapping.columns]\nrenamed = \"k\"\n"
@@ -231,7 +232,7 @@ fn only_a_collation_of_both_sides_orders_ranges() {
     }
 }
 
-/// Every chunk's few candidates were rechecked by themselves, each time with a scan of both tables.
+/// Every chunk would recheck its few candidates separately, each time with a scan of both tables.
 #[test]
 fn rechecks_without_an_index_share_their_scans() {
     let table = "create table t (id int, k text, v int); \
@@ -252,7 +253,7 @@ fn rechecks_without_an_index_share_their_scans() {
     }
 }
 
-/// The padding is no part of a key: a finding keeps its identity whichever side reports it.
+/// A finding would have another identity on each side, if the padding were a part of the key.
 #[test]
 fn char_keys_are_reported_alike_by_both_sides() {
     for (of_source, of_target) in [("char(5)", "char(9)"), ("char(5)", "text"), ("text", "char(5)")]

@@ -1,7 +1,7 @@
-//! Laws: properties that hold for any tables, with PostgreSQL itself as the oracle.
+//! Laws: properties that hold for any tables. PostgreSQL itself is the oracle.
 //!
-//! Each runs for a budget of time (`PGRECONCILE_LAW_SECONDS`, 8 by default) and prints the seed of a
-//! failure, which `PGRECONCILE_LAW_SEED` replays.
+//! Each law runs for a budget of time (`PGRECONCILE_LAW_SECONDS`, 8 by default). A failure prints
+//! its seed, which `PGRECONCILE_LAW_SEED` replays.
 
 use std::time::Instant;
 
@@ -11,8 +11,8 @@ use pgreconcile::schema::{BySide, Side};
 use crate::support::dice::{Dice, budget, first_seed};
 use crate::support::{Outcome, Pair, strategies};
 
-/// Types with values that are easily taken for each other, and how PostgreSQL tells two values of
-/// the type apart: by `is distinct from` on this form of them.
+/// Types with values that are easily confused, and PostgreSQL's test for two values of the type:
+/// `is distinct from` on this form of them.
 const TYPES: &[(&str, &[&str], &str)] = &[
     ("int4", &["0", "1", "-1", "-5", "2147483647"], "#"),
     ("int8", &["0", "1", "4294967296", "-5", "4294967291"], "#"),
@@ -50,14 +50,14 @@ const TYPES: &[(&str, &[&str], &str)] = &[
     ("inet", &["'10.0.0.1'", "'10.0.0.1/8'", "'::1'"], "#::text"),
 ];
 
-/// Key types, with an expression that makes a key of a number.
+/// Key types, with an expression that turns a number into a key.
 const KEYS: &[(&str, &str)] = &[
     ("int4", "n"),
     ("int8", "n * 4294967296 - 3"),
     ("uuid", "md5(n::text)::uuid"),
     ("text collate \"C\"", "chr(60 + n * 7) || n"),
     ("text collate \"und-x-icu\"", "chr(60 + n * 7) || n"),
-    // In another order on the other side.
+    // The other side orders these differently.
     ("text collate \"da-x-icu\"", "chr(60 + n * 7) || n"),
     ("numeric", "(n - 20) / 8.0"),
     ("date", "date '2000-01-01' + n"),
@@ -65,8 +65,8 @@ const KEYS: &[(&str, &str)] = &[
     ("float8", "(n - 20)::float8 / 8"),
 ];
 
-/// Two random tables of one shape, `name` in schemas `s` and `t`; gives the SQL that makes them and
-/// the query by which PostgreSQL says what differs.
+/// Returns two random tables of one shape, `name` in schemas `s` and `t`: the SQL that creates
+/// them, and the query by which PostgreSQL computes the differences.
 fn random_tables(dice: &mut Dice, name: &str) -> (String, String) {
     let (key_type, key) = dice.pick(KEYS);
     let composite = dice.one_in(3);
@@ -129,7 +129,7 @@ fn replace_word(text: &str, word: &str, by: &str) -> String {
     out + rest
 }
 
-/// What a run counted of each mapping: only in source, only in target, mismatch.
+/// Returns a run's counts for each mapping: only in source, only in target, mismatch.
 fn counted(outcome: &Outcome) -> Vec<String> {
     let count = |record: &serde_json::Value, name: &str| record[name].as_u64().unwrap();
     let kinds = ["only_in_source", "only_in_target", "mismatch"];
@@ -260,7 +260,7 @@ fn keys_are_ordered_as_the_servers_order_them() {
     }
 }
 
-/// A row at the boundary of two chunks would be compared by neither.
+/// A row at the boundary of two chunks would be skipped by both.
 #[test]
 fn one_changed_row_is_found_anywhere_in_a_large_table() {
     // One difference in a chunk of many rows: the drill-down has to find the needle.

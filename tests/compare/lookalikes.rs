@@ -1,18 +1,22 @@
-//! Values that are easily taken for each other, and what stands around them: each trap has a test.
+//! Values that are easily confused, and their environment: each trap has a test.
 //!
 //! Numbers
 //! - `numeric` 1.0 and 1.00, its scale against another or a whole number, NaN and the infinities:
 //!   `compare::lookalikes::numeric_scale_and_typmod_and_the_numbers_that_are_none`
-//! - the sign of a `numeric`, which its hash leaves out: `compare::scenarios::blind_spot_numeric_sign`
-//! - float -0 and 0, NaN of other bits, float4 against float8, within arrays too:
+//! - the sign of a `numeric`, which its hash leaves out:
+//!   `compare::scenarios::blind_spot_numeric_sign`
+//! - float -0 and 0, NaN with other bits, float4 against float8, within arrays too:
 //!   `compare::lookalikes::float_zeros_and_nans_and_the_narrower_of_two_floats`,
 //!   `compare::scenarios::blind_spot_float_zero_and_null`
-//! - float against `numeric`: `compare::lookalikes::types_without_a_lossless_common_type_are_refused`
+//! - float against `numeric`:
+//!   `compare::lookalikes::types_without_a_lossless_common_type_are_refused`
 //! - float and `numeric` keys from -Infinity to NaN: `compare::scenarios::keys_of_many_types`,
 //!   `compare::keys::three_differences_are_found_by_keys_of_every_kind`,
 //!   `compare::laws::keys_are_ordered_as_the_servers_order_them`
-//! - whole numbers of other widths: `compare::lookalikes::whole_numbers_of_other_widths_and_the_ends_of_their_types`
-//! - 64 bits folded to 32 (int8, times, money, pg_lsn): `compare::scenarios::blind_spot_wrapped_integers`
+//! - integers of other widths:
+//!   `compare::lookalikes::whole_numbers_of_other_widths_and_the_ends_of_their_types`
+//! - 64 bits folded to 32 (int8, times, money, pg_lsn):
+//!   `compare::scenarios::blind_spot_wrapped_integers`
 //! - the ends of types: `compare::scenarios::numbers_and_letters_at_the_edge`
 //! - money against numbers: `compare::lookalikes::values_with_an_equality_of_their_own`,
 //!   `compare::scenarios::tolerance_numbers`
@@ -20,25 +24,30 @@
 //! Times
 //! - timestamp against timestamptz: refused, and by an expression
 //!   `compare::environment::a_clock_time_meets_a_moment_in_the_zone_that_the_spec_names`
-//! - the day of a moment in the session's zone:
+//! - the day of a timestamptz in the session's zone:
 //!   `compare::environment::session_defaults_of_a_role_in_a_database_change_no_value`,
 //!   `compare::environment::sql_that_depends_on_the_session_zone_is_warned_of`
-//! - typmod, 24:00, 1 day and 24 hours, timetz: `compare::lookalikes::values_with_an_equality_of_their_own`,
+//! - typmod, 24:00, 1 day and 24 hours, timetz:
+//!   `compare::lookalikes::values_with_an_equality_of_their_own`,
 //!   `compare::lookalikes::numeric_scale_and_typmod_and_the_numbers_that_are_none`
 //! - infinity and years before Christ:
 //!   `compare::types::identical_copies_are_clean_and_each_change_is_found`
 //!
 //! Texts
-//! - `char(n)`, NFC and NFD, letters that look alike: `compare::lookalikes::texts_that_look_alike_and_padding`
-//! - citext and collations that take texts for equal:
-//!   `compare::keys::values_that_a_loose_equality_merges_are_two_keys`, `compare::scenarios::rule_case_insensitive`
-//! - keys under collations that order otherwise:
+//! - `char(n)`, NFC and NFD, letters that look alike:
+//!   `compare::lookalikes::texts_that_look_alike_and_padding`
+//! - citext and collations that treat texts as equal:
+//!   `compare::keys::values_that_a_loose_equality_merges_are_two_keys`,
+//!   `compare::scenarios::rule_case_insensitive`
+//! - keys under collations that have another order:
 //!   `compare::encodings::a_default_collation_that_orders_otherwise_changes_nothing`
-//! - UUIDs as texts, in upper case, in braces: `compare::lookalikes::values_with_an_equality_of_their_own`,
+//! - UUIDs as texts, in upper case, in braces:
+//!   `compare::lookalikes::values_with_an_equality_of_their_own`,
 //!   `compare::keys::a_key_that_is_computed_and_a_text_that_is_no_uuid`
-//! - encodings, and their order: `compare::encodings::a_text_is_the_same_in_any_encoding_and_so_is_a_key`,
+//! - encodings, and their order:
+//!   `compare::encodings::a_text_is_the_same_in_any_encoding_and_so_is_a_key`,
 //!   `compare::encodings::a_key_the_other_side_cannot_encode_is_compared`
-//! - bytes that are no text:
+//! - bytes that are not valid text:
 //!   `compare::encodings::bytes_that_are_no_text_leave_their_row_undecided`,
 //!   `compare::encodings::a_key_of_bytes_that_are_no_text_ends_no_run`
 //! - what many findings have in common (NFC and NFD, 1 and 1.0 in jsonb, an older state):
@@ -48,24 +57,28 @@
 //!
 //! Structures
 //! - JSON as text, jsonb 1 and 1.0, xml, hstore, records:
-//!   `compare::lookalikes::records_and_maps_are_unambiguous_and_null_is_no_text`, `compare::scenarios::rule_json`
+//!   `compare::lookalikes::records_and_maps_are_unambiguous_and_null_is_no_text`,
+//!   `compare::scenarios::rule_json`
 //! - jsonb's own hash: `compare::scenarios::blind_spot_jsonb_elements`
-//! - JSON that jsonb refuses:
+//! - JSON that jsonb rejects:
 //!   `compare::environment::json_that_jsonb_refuses_leaves_only_its_row_undecided`
 //! - JSON too deep: `compare::rules::a_text_that_is_no_json_leaves_its_row_undecided_and_no_other`
 //! - an enum's order and OIDs, also within arrays, records, ranges, domains:
 //!   `compare::scenarios::blind_spot_enum_oids`, `compare::scenarios::every_type_identical`
-//! - casts of the users' own: `compare::lookalikes::a_cast_of_the_users_own_does_not_stand_for_the_value`
+//! - user-defined casts:
+//!   `compare::lookalikes::a_cast_of_the_users_own_does_not_stand_for_the_value`
 //! - bounds and dimensions of arrays: `compare::scenarios::blind_spot_arrays`
 //! - ranges: `compare::scenarios::blind_spot_ranges`
 //! - types without a hash, areas for equality: `compare::scenarios::blind_spot_types_without_hash`
 //! - inet and cidr: `compare::lookalikes::addresses_with_and_without_a_network`
 //! - macaddr and macaddr8, oid, xid, tid:
 //!   `compare::lookalikes::types_without_a_lossless_common_type_are_refused`
-//! - regclass in two databases: `compare::environment::names_of_relations_are_compared_and_not_their_oids`
+//! - regclass in two databases:
+//!   `compare::environment::names_of_relations_are_compared_and_not_their_oids`
 //!
 //! Sizes and storage
-//! - out of line, compressed one way or the other: `compare::environment::how_a_value_is_stored_does_not_count`
+//! - out of line, compressed one way or the other:
+//!   `compare::environment::how_a_value_is_stored_does_not_count`
 //! - large values and rows, many columns:
 //!   `compare::sizes::values_of_100_megabytes_are_compared_in_256`,
 //!   `compare::sizes::values_of_600_megabytes_are_compared_or_undecided`,
@@ -74,11 +87,13 @@
 //! Tables
 //! - generated, identity and dropped columns:
 //!   `plan::table_kinds::columns_count_by_name_whatever_their_order_and_history`
-//! - partitions, inheritance: `plan::table_kinds::a_partitioned_table_is_read_with_all_its_partitions`,
+//! - partitions, inheritance:
+//!   `plan::table_kinds::a_partitioned_table_is_read_with_all_its_partitions`,
 //!   `plan::table_kinds::an_inheritance_parent_includes_children_but_its_key_not`,
 //!   `plan::table_kinds::a_parent_alone_is_read_without_its_children`,
 //!   `compare::environment::partitions_and_children_may_have_other_column_orders`
-//! - views, foreign and unlogged tables: `plan::table_kinds::views_and_foreign_and_unlogged_tables_are_read`
+//! - views, foreign and unlogged tables:
+//!   `plan::table_kinds::views_and_foreign_and_unlogged_tables_are_read`
 //! - row-level security, columns that may not be read:
 //!   `plan::table_kinds::what_hides_rows_or_columns_is_reported_first`,
 //!   `plan::table_kinds::a_view_whose_owner_sees_too_little_is_refused`
@@ -88,20 +103,23 @@
 //!   `compare::scenarios::duplicates_and_null_keys`
 //!
 //! Servers
-//! - session defaults: `compare::environment::session_defaults_of_a_role_in_a_database_change_no_value`
-//! - a search path that is hijacked:
+//! - session defaults:
+//!   `compare::environment::session_defaults_of_a_role_in_a_database_change_no_value`
+//! - a hijacked search path:
 //!   `compare::environment::a_hijacked_search_path_changes_only_the_operators_sql`
 //! - views that need a search path:
 //!   `compare::environment::a_view_that_needs_a_search_path_gets_it_from_the_spec`
-//! - hashes that are another server's own: `compare::self_test::a_server_that_hashes_in_a_way_of_its_own_is_streamed`
-//! - rows that change between two looks: `compare::dual_writes::replication_lag_is_no_finding_and_no_difference_is_lost`
+//! - hash functions that differ from PostgreSQL's:
+//!   `compare::self_test::a_server_that_hashes_in_a_way_of_its_own_is_streamed`
+//! - rows that change between a read and its recheck:
+//!   `compare::dual_writes::replication_lag_is_no_finding_and_no_difference_is_lost`
 
 use crate::support::{HEAD, Pair, refused, strategies};
 
 const SPEC: &str = "[[mapping]]\nsource.table = \"public.t\"\ntarget.table = \"public.t\"\n";
 
-/// Asserts of pairs of values whether they differ. A case is the types of both sides, and
-/// expressions of them between ` ; `: `1.0 == 1.00` is one value, `1 <> 2` are two.
+/// Checks for pairs of values whether they differ. A case is the types of both sides and
+/// expressions of them, separated by ` ; `: `1.0 == 1.00` is one value, `1 <> 2` are two.
 fn tells_apart(own: &str, cases: &[(&str, &str, &str)]) {
     let (mut sql, mut spec, mut expected) =
         ([own.to_owned(), own.to_owned()], String::new(), vec![]);
@@ -141,7 +159,7 @@ fn tells_apart(own: &str, cases: &[(&str, &str, &str)]) {
     }
 }
 
-/// Asserts that each of these pairs of types is refused with words of the reason and of the remedy.
+/// Asserts that each of these pairs of types is refused, with the reason and the remedy.
 fn refuses(own: &str, cases: &[(&str, &str, &str, &str)]) {
     let table = |of: fn(&(&str, &str, &str, &str)) -> String| {
         let columns: Vec<String> =
@@ -203,7 +221,7 @@ fn numeric_scale_and_typmod_and_the_numbers_that_are_none() {
             ("int4range", "int4range", "'[1,3)' == '[1,2]' ; 'empty' == '(1,1)'"),
         ],
     );
-    // Domains of one scale meet, whatever they are called.
+    // Domains of one scale have a common type, whatever their names are.
     tells_apart(
         "create domain cents as numeric(10,2); create domain pence as numeric(12,2);",
         &[
@@ -275,7 +293,7 @@ fn float_zeros_and_nans_and_the_narrower_of_two_floats() {
                 "float8",
                 "1.1 == 1.1 ; 1.1 == 1.1::float4 ; 1.1 <> 1.1000001 ; 16777216 == 16777217",
             ),
-            // Within an array it is the bytes that count.
+            // Within an array the bytes are compared.
             (
                 "float8[]",
                 "float8[]",
@@ -305,7 +323,7 @@ fn texts_that_look_alike_and_padding() {
     );
 }
 
-/// Two values whose parts join to the same text would be taken for equal.
+/// Two values whose parts join to the same text would be reported as equal.
 #[test]
 fn records_and_maps_are_unambiguous_and_null_is_no_text() {
     let own =

@@ -1,4 +1,4 @@
-//! What the comparison finds: values, keys, rules, groups, random data.
+//! The findings of a comparison: values, keys, rules, groups, random data.
 
 mod dual_writes;
 mod encodings;

@@ -1,7 +1,9 @@
-//! Random changes to tables of every type: each is found with its column, and nothing else is.
+//! Random changes to tables of every type: each change is found with its column, and nothing else
+//! is.
 //!
-//! It runs for a budget of time (`PGRECONCILE_LAW_SECONDS`, 8 by default) or until so many changes were
-//! made (`PGRECONCILE_LAW_MUTATIONS`), and prints its seed, which `PGRECONCILE_LAW_SEED` replays.
+//! The test runs for a budget of time (`PGRECONCILE_LAW_SECONDS`, 8 by default) or until it has
+//! made a number of changes (`PGRECONCILE_LAW_MUTATIONS`). It prints its seed, which
+//! `PGRECONCILE_LAW_SEED` replays.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -16,7 +18,7 @@ use crate::support::{Outcome, Pair, strategies};
 const ROWS: usize = 1_000;
 const CHANGES: usize = 2_000;
 
-/// The place of each cell's value among its type's; one more than the last is NULL.
+/// The index of each cell's value among its type's values; one more than the last is NULL.
 type Cells = Vec<Vec<usize>>;
 
 fn literal(column: usize, value: usize) -> String {
@@ -38,7 +40,7 @@ fn fill(cells: &Cells) -> String {
     sql
 }
 
-/// The columns that differ, by key.
+/// Returns the columns that differ, by key.
 fn told(outcome: &Outcome) -> BTreeMap<usize, BTreeSet<usize>> {
     let column = |name: &String| name[1..].parse::<usize>().unwrap();
     let row = |finding: &serde_json::Value| {
@@ -70,7 +72,7 @@ fn every_change_is_found_with_its_column_and_nothing_else_is() {
     let (mut mutations, mut compared) = (0, 0);
     while wanted.map_or(start.elapsed() < budget(), |wanted: usize| mutations < wanted) {
         let mut sql = "begin;\n".to_owned();
-        // Sometimes a single change, which has to stand out by itself.
+        // Sometimes there is a single change, which has to be found alone.
         let changes = if dice.one_in(4) { 1 } else { CHANGES };
         if changes == 1 {
             target.clone_from(&source);

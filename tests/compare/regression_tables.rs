@@ -1,13 +1,13 @@
-//! PostgreSQL's own regression tests as the yardstick: every table that they leave behind, of every type,
-//! with values that its developers chose to be awkward.
+//! PostgreSQL's own regression tests as the yardstick: every table that they leave behind, of every
+//! type, with values that PostgreSQL's developers chose to be awkward.
 //!
 //! An identical copy in a server with other OIDs, another locale and other session defaults has no
-//! finding; each single value that is changed has exactly one, which shows its key, its column and both
-//! values. What was changed, and where that shows, is PostgreSQL's own answer
+//! finding. Each single changed value has exactly one finding, which shows its key, its column and
+//! both values. PostgreSQL itself reports what was changed and where the change is visible
 //! (`regression_tables/changes.sql`).
 //!
-//! The tests come with PostgreSQL's source. `tests/run.sh` fetches it where Debian's package manager is,
-//! and `tests/regress.sh` runs this alone.
+//! The tests are a part of PostgreSQL's source. `tests/run.sh` fetches it where Debian's package
+//! manager is available, and `tests/regress.sh` runs this test alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -20,10 +20,10 @@ use serde_json::Value;
 use crate::support::cluster::{as_server_user, binaries, owned_folder};
 use crate::support::{Cluster, Outcome, Program, Scratch, Settings, refused, strategies};
 
-/// So many rows of a table change at once, one value each.
+/// The number of rows of a table that change at once, one value each.
 const ROWS: usize = 64;
 
-/// Session defaults of the target's reader, under which values look and parse otherwise.
+/// Session defaults of the target's reader, which change how values are displayed and parsed.
 const DEFAULTS: &str = "
     do $$ declare setting text; begin
         foreach setting in array array['datestyle = ''German, DMY''', 'intervalstyle = ''iso_8601''',
@@ -35,7 +35,7 @@ const DEFAULTS: &str = "
 
 const READER: &str = "create role reader login bypassrls in role pg_read_all_data;";
 
-/// What distinguishes the texts of values.
+/// Settings on which the text of a value depends.
 const PINNED: &str = "set session_replication_role = replica; set search_path = pg_catalog;
     set timezone = 'UTC'; set datestyle = 'ISO, YMD'; set xmlbinary = 'base64';";
 
@@ -45,7 +45,7 @@ const OTHER_OIDS: &str = "
         execute format('drop type gone%s', n);
     end loop; end $$;";
 
-/// Both servers, and what is at hand for them.
+/// Both servers, the test's folder, and the number of comparisons.
 struct Yard {
     source: Cluster,
     target: Cluster,
@@ -56,7 +56,7 @@ struct Yard {
 /// One finding: table, key as JSON, column, and the column's value on either side.
 type Change = (String, String, String, Option<String>, Option<String>);
 
-/// A table: its name, the key that a test gave it, and the columns whose values mean something only
+/// A table: its name, the key that a test gave it, and the columns whose values have a meaning only
 /// within one database.
 type Table = (String, Option<Vec<String>>, Vec<String>);
 
@@ -67,7 +67,7 @@ const TABLES: &str = "select json_build_array(name, own_key, array(
         order by a.attnum
     )) from yardstick.tables t order by name";
 
-/// What came of the changes.
+/// The results of the changes.
 #[derive(Default)]
 struct Figures {
     values: usize,
@@ -78,7 +78,7 @@ struct Figures {
     made_up: Vec<String>,
 }
 
-/// Tells a figure; `tests/regress.sh` shows them.
+/// Prints a figure; `tests/regress.sh` shows them.
 #[expect(clippy::print_stdout, reason = "figures are what the test is run for")]
 fn tell(text: impl std::fmt::Display) {
     println!("{text}");
@@ -92,7 +92,7 @@ fn run(command: &mut Command) -> String {
     told
 }
 
-/// Runs PostgreSQL's regression tests as PostgreSQL does, and gives its verdict on them.
+/// Runs PostgreSQL's regression tests as PostgreSQL does, and returns their result.
 fn regression(server: &Cluster, folder: &Path) -> String {
     let results = owned_folder();
     let place = |option: &str, path: &Path| format!("--{option}={}", path.display());
@@ -105,7 +105,7 @@ fn regression(server: &Cluster, folder: &Path) -> String {
         .args(["--max-concurrent-tests=20"])
         .arg(place("schedule", &folder.join("regress/parallel_schedule")));
     let output = tests.output().expect("pg_regress");
-    // A test that fails has left other tables, which are as good.
+    // A failed test leaves other tables, which serve as well.
     let told = String::from_utf8_lossy(&output.stdout);
     let verdict =
         told.lines().find(|line| line.contains("tests passed") || line.contains("failed."));
@@ -130,8 +130,8 @@ impl Yard {
         Yard { source, target, scratch: Scratch::new(), comparisons: 0 }
     }
 
-    /// Carries the database over as operators do. The rules that `pg_dump` cannot write back are none
-    /// of ours; that every row arrived is what the comparison is about to say.
+    /// Copies the database as operators do. Rules that `pg_dump` cannot write back do not matter
+    /// here; the comparison checks that every row arrived.
     fn copy(&self) {
         let [roles, dump] = ["roles.sql", "dump.sql"].map(|name| self.scratch.path().join(name));
         run(client("pg_dumpall", &self.source).arg("--roles-only").arg("-f").arg(&roles));
@@ -174,7 +174,7 @@ impl Yard {
             .run()
     }
 
-    /// A JSON value a line.
+    /// Returns one JSON value per line.
     fn ask(&self, database: &str, sql: &str) -> Vec<Value> {
         let lines = self.target.sql(database, sql);
         lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
@@ -196,7 +196,8 @@ impl Yard {
     }
 }
 
-/// A mapping of a table with itself; the pairs named are compared whatever their values mean.
+/// Returns a mapping of a table with itself; the named pairs are compared even if their values have
+/// a meaning only within one database.
 fn mapping(name: &str, key: &[String], named: &[String]) -> String {
     let quoted = |text: &str| Value::from(text).to_string();
     let mut text = format!("[[mapping]]\nname = {}\n", quoted(name));
@@ -211,13 +212,13 @@ fn mapping(name: &str, key: &[String], named: &[String]) -> String {
     text
 }
 
-/// The same key in the same words.
+/// Returns the same key in the same notation.
 fn key(value: &Value) -> String {
     let sorted: BTreeMap<String, Value> = serde_json::from_value(value.clone()).unwrap_or_default();
     serde_json::to_string(&sorted).expect("a key")
 }
 
-/// What was found. A finding of anything but one column of one row is unexpected.
+/// Returns the findings. Any finding but one column of one row is unexpected.
 fn found(outcome: &Outcome) -> BTreeSet<Change> {
     let change = |finding: &Value| {
         let [table, kind] =
@@ -232,8 +233,8 @@ fn found(outcome: &Outcome) -> BTreeSet<Change> {
     outcome.records("finding").iter().map(change).collect()
 }
 
-/// Values that mean something only within one database are refused until the spec names their pairs:
-/// all of them, nothing else, and before anything is read.
+/// Asserts that values with a meaning only within one database are refused until the spec names
+/// their pairs: all of them, nothing else, and before any row is read.
 fn refuses_what_has_to_be_named(yard: &Yard, tables: &[Table]) {
     let mappings = tables.iter().map(|(name, ..)| mapping(name, &numbered(), &[]));
     let spec = yard.spec(&mappings.collect::<Vec<_>>());
@@ -258,7 +259,7 @@ fn numbered() -> [String; 1] {
 }
 
 impl Yard {
-    /// Changes one value of each of many rows, and gives where that shows.
+    /// Changes one value of each of many rows, and returns where the changes are visible.
     fn change(&self, round: usize, own: bool, figures: &mut Figures) -> BTreeSet<Change> {
         let change = format!("{PINNED} select yardstick.change({round}, {ROWS}, {own})");
         self.target.sql("changing", &change);
@@ -282,7 +283,7 @@ impl Yard {
         self.ask("changing", shown).into_iter().map(change).collect()
     }
 
-    /// Changes values round by round until every column has had its turn, and compares.
+    /// Changes values round by round until each column has changed, and compares.
     fn change_all(&mut self, mappings: &BTreeMap<&str, String>, own: bool, figures: &mut Figures) {
         for round in 0.. {
             let expected = self.change(round, own, figures);
@@ -304,7 +305,7 @@ impl Yard {
         }
     }
 
-    /// What was compared, and what was left out and why.
+    /// Prints what was compared, and what was left out and why.
     fn tell(&self, figures: &Figures) {
         let number = |what: &str| {
             self.target.sql("copy", &format!("select count({what}) from yardstick.columns"))
@@ -392,7 +393,7 @@ fn every_regression_table_and_each_changed_value() {
     yard.tell(&figures);
     tell(format_args!("{} s", begun.elapsed().as_secs()));
     assert_eq!((figures.missed, figures.made_up), (Vec::new(), Vec::new()));
-    // What was taken back is as it was: no change hid behind another.
+    // The reverted values are as before: no change was hidden by another.
     let spec = yard.spec(&by_number.values().cloned().collect::<Vec<_>>());
     yard.is_clean("changing", &spec, strategies()[0]);
 }

@@ -10,7 +10,7 @@ use crate::support::{Outcome, Pair};
 const TABLES: &str = "[[mapping]]\n[mapping.source]\ntable = \"public.t\"\n\
                       [mapping.target]\ntable = \"public.t\"\n[mapping.columns]\n";
 
-/// A pair of tables, and a mapping with these columns.
+/// Writes a spec that maps a pair of tables with these columns.
 fn mapped(pair: &Pair, columns: &str) -> std::path::PathBuf {
     pair.spec(&format!("{TABLES}{columns}\n"))
 }
@@ -46,8 +46,9 @@ fn rows_within_a_tolerance_match_and_are_not_healed() {
     }
 }
 
-/// PostgreSQL's own arithmetic is the oracle: values of every size, differences at the bound and one
-/// unit in the 25th place to either side of it.
+/// A tolerance would be applied with another arithmetic than PostgreSQL's, which is the oracle
+/// here: values of every size, and differences at the bound and one unit in the 25th place to
+/// either side.
 #[test]
 fn numbers_are_measured_as_postgresql_measures_them() {
     let value = "trim_scale((hashint8extended(n, 1)::numeric % 10::numeric ^ (n % 17))
@@ -103,7 +104,7 @@ fn a_text_that_is_no_json_leaves_its_row_undecided_and_no_other() {
     }
 }
 
-/// Values that must stand in no output, as digits and letters that nothing else holds.
+/// Values that may not appear in any output, as digits and letters that occur nowhere else.
 const SECRETS: [&str; 4] = ["jane.zq@example.org", "mary.zq@example.org", "zqkey", "7310468"];
 
 fn redacted() -> (Pair, std::path::PathBuf) {

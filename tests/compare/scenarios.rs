@@ -1,9 +1,9 @@
-//! Scenarios: each is a folder of data, and a bug becomes a folder named after it.
+//! Scenarios: each is a folder of data, and each bug gets a folder named after it.
 //!
-//! `spec.toml`, `source.sql`, `target.sql`, and the findings in `expected.txt`, sorted. Each is
-//! compared with both strategies and several chunk sizes, and must give the same findings to the
-//! letter and books that balance. `args.txt` holds further arguments, `env.txt` variables, `chunks.txt`
-//! other chunk sizes, `groups.txt` what the groups come to.
+//! A folder holds `spec.toml`, `source.sql`, `target.sql`, and the sorted findings in
+//! `expected.txt`. Each scenario is compared with both strategies and several chunk sizes. All must
+//! give exactly the same findings and row counts that balance. `args.txt` holds further arguments,
+//! `env.txt` variables, `chunks.txt` other chunk sizes, `groups.txt` the results of the groups.
 
 use std::path::Path;
 

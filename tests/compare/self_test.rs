@@ -7,7 +7,7 @@ use crate::support::{Outcome, Pair};
 const TABLE: &str = "create table t (id int primary key, v text);
                      insert into t select n, 'v' || n from generate_series(1, 100) n;";
 
-/// Compares two tables that differ in one row, where the target's text hash is another.
+/// Compares two tables that differ in one row; the target has another text hash.
 fn with_hash(body: &str, flags: &[&str]) -> Outcome {
     let pair = Pair::new(TABLE, TABLE);
     pair.sql(
@@ -44,7 +44,7 @@ fn a_server_that_hashes_in_a_way_of_its_own_is_streamed() {
     assert_eq!(outcome.mapping()["strategy"], "stream");
 }
 
-/// The expression that a rule makes could blind a digest as well as the hash could.
+/// A rule's expression could hide differences from a digest, as the hash function could.
 #[test]
 fn a_server_whose_functions_equate_values_is_refused() {
     let pair = Pair::new(TABLE, TABLE);

@@ -1,4 +1,4 @@
-//! Tables as wide and values as large as the server takes, in little memory.
+//! The widest tables and the largest values that the server accepts, in little memory.
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ use crate::support::{Outcome, Pair, strategies};
 const SPEC: &str = "[compare]\nstatement_timeout = \"10min\"\n\
     [[mapping]]\nsource.table = \"public.t\"\ntarget.table = \"public.t\"\n";
 
-/// Compares within so many MiB.
+/// Compares within this many MiB.
 fn within(pair: &Pair, spec: &str, mebibytes: u64, flags: &[&str]) -> Outcome {
     let spec = pair.spec(spec);
     let program = pair.program().args(&["compare", spec.to_str().unwrap(), "--settle", "0s"]);
@@ -50,7 +50,7 @@ fn tables_of_1600_columns_are_compared_column_by_column() {
     }
 }
 
-/// Values that nothing compresses away.
+/// Values that cannot be compressed.
 const LARGE: &str = "create table t (id int primary key, b bytea, v text, j json);
     alter table t alter b set storage external, alter v set storage external;
     insert into t select n, convert_to(repeat(md5(n::text), 3276800), 'UTF8'), repeat(md5(n::text), 3276800),
@@ -90,7 +90,8 @@ fn values_of_100_megabytes_are_compared_in_256() {
     }
 }
 
-/// The server renders no text of more than 1 GB, and puts no row of more together.
+/// Values too large for the server to render would end the run: the server renders no text and
+/// builds no row of more than 1 GB.
 #[test]
 fn values_of_600_megabytes_are_compared_or_undecided() {
     let table = "create table t (id int primary key, b bytea, c bytea);
@@ -109,7 +110,7 @@ fn values_of_600_megabytes_are_compared_or_undecided() {
         let outcome = within(&pair, SPEC, 64, &["--strategy", strategy]);
         assert_eq!(outcome.findings(), ["t mismatch {\"id\":\"3\"} c: \"\\\\x61\" | \"\\\\x62\""]);
         if strategy == &"stream" {
-            // Each value by its hash: here even that row can be compared.
+            // Each value is compared by its hash, so even that row can be compared.
             outcome.balances().exits(1);
             continue;
         }
@@ -119,7 +120,8 @@ fn values_of_600_megabytes_are_compared_or_undecided() {
     }
 }
 
-/// The same of what is no bytea; a jsonb takes no text of more than 256 MB.
+/// Large values of types other than bytea would end the run; a jsonb accepts no text of more than
+/// 256 MB.
 #[test]
 fn texts_documents_and_arrays_of_600_megabytes_are_compared() {
     let values = [
@@ -158,7 +160,7 @@ fn texts_documents_and_arrays_of_600_megabytes_are_compared() {
     }
 }
 
-/// Rows that are reported one by one are still read a portion at a time.
+/// Rows that are reported one by one would be read all at once and fill the memory.
 #[test]
 fn an_empty_target_is_reported_by_key_in_little_memory() {
     let table = "create table t (id int primary key, v text);";
@@ -172,11 +174,11 @@ fn an_empty_target_is_reported_by_key_in_little_memory() {
     }
 }
 
-/// Statistics of all of a table's columns would be read where one column's are needed.
+/// Statistics of all of a table's columns would be read where only one column's are needed.
 #[test]
 fn statistics_of_one_column_are_queried_alone() {
-    // Found on the tables of PostgreSQL's own regression tests: whoever joins the statistics has the
-    // server go through those of the whole database, once for every table that is compared.
+    // PostgreSQL's own regression tests showed this: a join with the statistics makes the server
+    // read those of the whole database, once for every compared table.
     let many = "create table t (id int primary key, a int, b text);
         insert into t select n, n, n from generate_series(1, 100) n;
         do $$ begin for n in 1..400 loop
@@ -185,7 +187,7 @@ fn statistics_of_one_column_are_queried_alone() {
         analyze;";
     let pair = Pair::new(many, many);
     let scans = |side: Side| {
-        // A session counts what it did before it is gone.
+        // A session reports its statistics before it ends.
         let others = "select count(*) from pg_stat_activity
                       where datname = current_database() and pid <> pg_backend_pid()";
         wait::until("no other session is left", || pair.sql(side, others) == "0");

@@ -1,6 +1,6 @@
-//! Every type that PostgreSQL brings, with the values of its own regression tests that are easily taken
-//! for each other. An identical copy in a database with other OIDs, collations and session defaults
-//! shows no difference; each single value that changes shows exactly one.
+//! Every built-in type of PostgreSQL, with the values of PostgreSQL's own regression tests that are
+//! easily confused. An identical copy in a database with other OIDs, collations and session
+//! defaults shows no difference; each single changed value shows exactly one.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -10,7 +10,7 @@ use pgreconcile::schema::Side;
 use crate::support::types::{OWN, TYPES, quoted};
 use crate::support::{Outcome, Pair, strategies};
 
-/// Session defaults under which values look and parse otherwise.
+/// Session defaults that change how values are displayed and parsed.
 const DEFAULTS: &str = "
     do $$ declare setting text; begin
         foreach setting in array array['datestyle = ''German, DMY''', 'intervalstyle = ''iso_8601''',
@@ -19,7 +19,7 @@ const DEFAULTS: &str = "
             execute format('alter database %I set ', current_database()) || setting;
         end loop; end $$;";
 
-/// Types and how values of theirs are written, no two neighbours alike.
+/// Types and their values as written in SQL; no two neighbours are alike.
 type Columns = Vec<(String, Vec<String>)>;
 
 fn plain() -> Columns {
@@ -29,7 +29,7 @@ fn plain() -> Columns {
     TYPES.iter().map(column).collect()
 }
 
-/// Of every type arrays that differ in their elements, their dimensions or where they begin.
+/// Returns for every type arrays that differ in their elements, dimensions or lower bounds.
 fn arrays() -> Columns {
     let column = |(name, values): &(&str, &[&str])| {
         let array = format!("{name}[]");
@@ -51,7 +51,8 @@ fn arrays() -> Columns {
     TYPES.iter().filter(|(name, _)| !name.ends_with(']')).map(column).collect()
 }
 
-/// A table for each type; each value stands in a row, moved on by so many places, and a NULL at the end.
+/// Returns the SQL of a table for each type; each value has its own row, shifted by this many
+/// places, and the last value is NULL.
 fn tables(columns: &Columns, moved: usize) -> String {
     let mut sql = String::new();
     for (place, (type_name, values)) in columns.iter().enumerate() {
@@ -78,7 +79,7 @@ fn spec(columns: &Columns) -> String {
     spec
 }
 
-/// How many findings each type has, where that is not what is expected.
+/// Returns the number of findings of each type, where it is not the expected number.
 fn surprises(
     columns: &Columns,
     outcome: &Outcome,
@@ -96,7 +97,8 @@ fn surprises(
     columns.iter().enumerate().filter_map(differs).collect()
 }
 
-/// Compares an identical copy, then one in which every value is another; `more` is the target's alone.
+/// Compares an identical copy, then one in which every value is another; `more` applies to the
+/// target only.
 fn each_change_is_one_finding(columns: &Columns, more: &str) {
     let source = format!("{OWN}{}", tables(columns, 0));
     let other_oids = "do $$ begin for n in 1..50 loop
@@ -125,10 +127,10 @@ fn each_change_is_one_finding(columns: &Columns, more: &str) {
     }
 }
 
-/// A type would be compared by something that differs between two databases, or not compared in full.
+/// A type would be compared by a property that differs between two databases, or not in full.
 #[test]
 fn identical_copies_are_clean_and_each_change_is_found() {
-    // Text is ordered and compared otherwise too.
+    // Text also has another order and another equality there.
     let otherwise = "alter table t3 alter v type text collate \"sv-x-icu\";
          create collation loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
          alter table t4 alter v type varchar(8) collate loose;";

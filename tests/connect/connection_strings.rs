@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use crate::support::{CANARY, Guarded, PASSWORD, Program, Scratch, free_port, guarded};
 
-/// Everything but letters and digits, as a URL has to write it.
+/// Encodes everything but letters and digits, as a URL requires.
 fn percent_encoded(text: &str) -> String {
     let encode = |byte: u8| match byte {
         byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
@@ -13,7 +13,7 @@ fn percent_encoded(text: &str) -> String {
     text.bytes().map(encode).collect()
 }
 
-/// A value between quotes, as key=value pairs write it.
+/// Puts a value between quotes, as key=value pairs require.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
 }
@@ -99,7 +99,7 @@ fn what_cannot_be_reached_is_named() {
     assert!(told.ends_with("database \"no\" does not exist"), "{told}");
 }
 
-/// A source that is named by variables alone. The target names all it needs.
+/// Calls with a source that is named by variables alone. The target's string is complete.
 fn from_variables(guarded: &Guarded, scratch: &Scratch, variables: &[(&str, &str)]) -> Program {
     let program = guarded.check(scratch, "postgresql://");
     variables.iter().fold(program, |program, (name, value)| program.env(name, value))
@@ -169,7 +169,7 @@ fn explicit_settings_win_over_services_then_variables() {
     call(&format!("service=dead port={port}"), &[("PGPORT", "1")]).exits(0);
     let told = call("service=dead user=secret", &[("PGPORT", &port.to_string())]).told();
     assert!(told.contains(&format!("127.0.0.1:{dead}: ")), "{told}");
-    // Nothing says where: the port is 5432, the database is named as the user.
+    // No setting is given: the port is 5432, and the database has the user's name.
     let told = call("host=/nowhere user=me", &[]).told();
     assert!(told.contains("/nowhere/.s.PGSQL.5432: "), "{told}");
     let told = call(&format!("host=127.0.0.1 port={port} user=reader"), &[]).told();
@@ -178,7 +178,7 @@ fn explicit_settings_win_over_services_then_variables() {
     assert!(told.contains("names is not in any service file"), "{told}");
 }
 
-/// A password file that only its owner can read.
+/// Creates a password file that only its owner can read.
 fn password_file(scratch: &Scratch, text: &str) -> String {
     let path = scratch.file("pgpass", text);
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
@@ -203,7 +203,7 @@ fn the_first_line_of_a_password_file_that_fits_counts() {
             &over_tcp,
         ),
         (format!("127.0.0.1:{port}:\\app:*:{password}\r\n"), &over_tcp),
-        // A socket goes by its folder, as in libpq.
+        // The entry for a socket names its folder, as in libpq.
         (format!("{socket}:{port}:app:secret:{password}"), &over_socket),
         (format!("*:{port}:app:secret:{password}"), &over_socket),
     ] {
@@ -241,7 +241,7 @@ fn a_password_file_that_others_can_read_is_refused_and_named() {
         let outcome = guarded.check(&scratch, &url).run();
         assert!(outcome.stderr.contains(&why), "{}", outcome.stderr);
         assert!(outcome.told().ends_with("no password is known for this server"), "{outcome:?}");
-        // Where no password is wanted, the warning stands alone.
+        // If the server requires no password, only the warning is printed.
         let url = format!("{} user=reader passfile={file}", guarded.at("127.0.0.1"));
         let outcome = guarded.check(&scratch, &url).run();
         assert!(outcome.exits(0).stderr.contains(&format!("warning: {why}")), "{}", outcome.stderr);
@@ -295,14 +295,15 @@ fn no_password_is_ever_shown() {
         format!("{at} user=secret password={CANARY}"),
         format!("{at} user=secret password='{CANARY}"),
         format!("{at} user=secret password={CANARY} sslmod=x"),
-        // A password that should have been percent-encoded: its rest looks like something else.
+        // A password that should have been percent-encoded: its rest resembles other parts of the
+        // URL.
         format!("postgres://secret:{CANARY}/rest@127.0.0.1:{port}/app"),
         format!("postgres://secret:{CANARY}?rest=@127.0.0.1:{port}/app"),
         format!("postgres://secret:first/{CANARY}@127.0.0.1:{port}/app"),
         format!("postgres://secret:first?{CANARY}@127.0.0.1:{port}/app"),
         format!("postgres://secret:first?{CANARY}=@127.0.0.1:{port}/app"),
         format!("postgres://secret:first%zz{CANARY}@127.0.0.1:{port}/app"),
-        // And one that should have been quoted.
+        // A password that should have been quoted.
         format!("{at} user=secret password=first {CANARY}"),
         format!("{at} password=first {CANARY} user=secret"),
         format!("{at} password=first {CANARY}=last user=secret"),

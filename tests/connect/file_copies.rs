@@ -1,6 +1,6 @@
-//! File copies of a server have its identifier, timeline, databases and tables. One that lacks what was
-//! read is refused; one that was written to since causes a warning; a restart, another address and a
-//! failover are not refused.
+//! File copies of a server have its identifier, timeline, databases and tables. A copy that lacks
+//! the rows that were read is refused; a copy that was written to afterwards causes a warning; a
+//! restart, another address and a failover are not refused.
 
 use std::process::Command;
 
@@ -33,7 +33,7 @@ impl Ground {
             .args(args)
     }
 
-    /// Compares a part of it.
+    /// Compares a part of the table.
     fn interrupted(&self) {
         let args = ["compare", "spec.toml", "--chunk-rows", "500", "--jobs", "1", "-vv"];
         let mut run = self.call(&self.urls.target, &args).start();
@@ -68,7 +68,7 @@ fn a_stale_file_copy_is_refused_and_a_restart_is_not() {
     let script = script.to_str().unwrap();
     ground.scratch.file("spec.toml", SPEC);
     let (here, there) = (&ground.urls.target, copy.url("postgres", "postgres"));
-    // The original goes on.
+    // The original server continues to write.
     servers.target.sql("postgres", "create table other as select generate_series(1, 1000)");
 
     let mut tries = 0;
@@ -92,7 +92,7 @@ fn a_stale_file_copy_is_refused_and_a_restart_is_not() {
     assert!(closed.exits(1).stdout.contains(COPY), "{}", closed.stdout);
     tries += 1;
 
-    // So it is with a repair: while it is made, applied, and run by psql.
+    // The same holds for a repair: while it is built, applied, and run by psql.
     let repair = ["repair", "spec.toml", "--authority", "source", "--out", "r"];
     let refused = ground.call(&there, &repair).run();
     assert!(refused.exits(2).stderr.contains(COPY), "{}", refused.stderr);

@@ -1,5 +1,6 @@
-//! Servers that send wrong answers or none: answers without end, messages of any length, errors that
-//! are none, silence. They cost a bounded time and memory, and cause an error that names the server.
+//! Servers that send wrong answers or none: endless answers, messages of any length, errors that
+//! are not errors, silence. They cost a bounded time and memory, and cause an error that names the
+//! server.
 
 use std::path::{Path, PathBuf};
 
@@ -13,17 +14,17 @@ const SPEC: &str = "version = 1\nname = \"lies\"\n[source]\nurl = \"${SOURCE_URL
     [target]\nurl = \"${TARGET_URL}\"\n\
     [[mapping]]\nsource.table = \"public.t\"\ntarget.table = \"public.t\"\n";
 
-/// More than 64 MB of an answer, and what holding them takes.
+/// More than 64 MB of an answer, and the memory that holding them needs.
 const MEMORY: u64 = 200;
 
-/// An error or a notice with this code and this text.
+/// Returns an error or a notice with this code and this text.
 fn report(kind: u8, code: &[u8], text: &[u8]) -> Vec<u8> {
     let body = [b"SERROR\0VERROR\0C", code, b"\0M", text, b"\0\0"];
     message(kind, &body.concat())
 }
 
-/// Plans against a lying server, and another one that refuses everything: ends as trouble, in little
-/// memory, and says so.
+/// Plans against a server that sends this, and another one that refuses everything: the call fails
+/// with this message, in little memory.
 fn plans(lie: Lie, said: &str) {
     let refusal = Lie::Answer(report(b'E', b"42501", b"no"));
     let (liar, other, scratch) = (Liar::start(lie), Liar::start(refusal), Scratch::new());
@@ -73,7 +74,8 @@ fn pair() -> Pair {
     Pair::new(&table, &table)
 }
 
-/// A spec of two tables. Comparisons that run together read the same file, so it is written once.
+/// Writes a spec of two tables. Comparisons that run together read the same file, so it is written
+/// once.
 fn spec(pair: &Pair) -> PathBuf {
     let mapping = |table: &str| {
         format!(
@@ -101,14 +103,16 @@ fn compared() -> (Pair, PathBuf, Proxy) {
     (pair, spec, whole)
 }
 
-/// Where a third of a comparison's messages have come: nearly all of them are rows.
+/// Returns the point at which a third of a comparison's messages have arrived: nearly all of them
+/// are rows.
 fn among_rows(whole: &Proxy) -> usize {
     let (_, messages) = whole.received(0);
     assert!(messages.len() > ROWS as usize, "{} messages", messages.len());
     messages[messages.len() / 3]
 }
 
-/// Among the rows that a comparison reads: the range is undecided, and nothing differs.
+/// A flood among a comparison's rows would fill the memory, or be read as a difference. The range
+/// must be read again or be undecided.
 #[test]
 fn what_comes_among_rows_is_bounded_and_no_difference() {
     let (pair, spec, whole) = compared();
@@ -133,7 +137,7 @@ fn what_comes_among_rows_is_bounded_and_no_difference() {
     }
 }
 
-/// A silent server gets a cancel request, and answers that without end.
+/// An endless answer to a cancel request, which a silent server gets, would fill the memory.
 #[test]
 fn an_answer_to_a_cancel_request_is_not_kept() {
     let (pair, spec, whole) = compared();
@@ -148,7 +152,8 @@ fn an_answer_to_a_cancel_request_is_not_kept() {
     assert!(memory < MEMORY, "{memory} MiB");
 }
 
-/// One wait, one try on another connection, and no more of either for the second mapping.
+/// Each mapping would wait for a silent server again. There is one wait and one try on another
+/// connection, and neither for the second mapping.
 #[test]
 fn a_silent_server_is_given_up_once() {
     let (pair, spec, whole) = compared();
@@ -169,7 +174,8 @@ fn a_silent_server_is_given_up_once() {
             let reason = mapping["reason"].as_str().expect("a reason");
             assert!(reason.contains("source") && reason.contains("no answer in time"), "{mapping}");
         }
-        // The data's and the side question's, a cancel request, and the one that was not answered.
+        // The data connection, the side query's, a cancel request, and the one that was not
+        // answered.
         assert!(proxy.connections() <= 4, "{} connections", proxy.connections());
     };
     let silent = &silent;

@@ -1,14 +1,15 @@
-//! Malformed connection strings, by every way in: no output repeats a part of one.
+//! Malformed connection strings, passed in every way: no output repeats a part of one.
 //!
-//! Which part of such a string is the password cannot be told, so a marked word is put into every part
-//! and must not appear anywhere. No server is needed: each of these calls ends before it connects.
+//! The password's position in such a string cannot be determined, so a marked word is put into
+//! every part and may not appear anywhere. No server is needed: each call ends before it connects.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::support::{CANARY, HEAD, MAPPING, Outcome, Program, Scratch, fault};
 
-/// Strings that cannot be read, or hold a value that their keyword does not take. `C` is the marked word.
+/// Strings that cannot be parsed, or contain a value that their keyword does not accept. `C` is the
+/// marked word.
 const MALFORMED: [&str; 34] = [
     "postgres://reader@127.0.0.1:1/d?password=abc&C=1",
     "postgres://reader@127.0.0.1:1/d?password=abc&C",
@@ -46,7 +47,7 @@ const MALFORMED: [&str; 34] = [
     "service=C",
 ];
 
-/// Everything that a call has said.
+/// Asserts that no output of a call contains the marked word.
 fn silent(outcome: &Outcome, context: &str) {
     outcome.exits(2);
     let all = format!("{}{}", outcome.stdout, outcome.stderr);
@@ -55,7 +56,7 @@ fn silent(outcome: &Outcome, context: &str) {
     }
 }
 
-/// The names of everything in a folder.
+/// Returns the names of everything in a folder.
 fn names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).unwrap();
     let mut names: Vec<String> =
@@ -64,7 +65,7 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// A call in a folder with a spec of its own, `plain.toml`, whose sides come from variables.
+/// Prepares a call in a folder with its own spec, `plain.toml`, whose sides come from variables.
 fn call(scratch: &Scratch, args: &[&str]) -> Program {
     let good = "host=127.0.0.1 port=1 user=u connect_timeout=2";
     let program = Program::new().current_dir(scratch.path()).args(args);
@@ -85,7 +86,7 @@ fn no_part_of_a_malformed_string_is_repeated() {
     let loud = ["-vv", "--log-format", "json", "--format", "json", "--report", "r.json"];
     for text in MALFORMED {
         let text = text.replace('C', CANARY);
-        // In the spec itself, in a variable that it names, and as the default of one.
+        // In the spec itself, in a variable that the spec names, and as the default of a variable.
         for side in [text.clone(), format!("${{NONE:-{text}}}")] {
             let literal =
                 plain.replace("url = \"${SOURCE_URL}\"", &format!("url = \"\"\"{side}\"\"\""));
@@ -119,7 +120,7 @@ fn a_ledger_or_a_path_that_looks_like_a_connection_is_refused() {
         }
         tries += 2;
     }
-    // What to write is said, for each form.
+    // The message shows the correct notation for each form.
     for (text, told) in [
         ("host=h dbname=d", "or postgres://USER@HOST/DATABASE"),
         ("h.example.com:5432/d", "a path such as ./ledger.db"),
@@ -165,7 +166,7 @@ fn no_value_of_a_variable_or_a_service_file_is_repeated() {
             silent(&program.env("PGSERVICEFILE", services.to_str().unwrap()).run(), &text);
         }
     }
-    // A password file may hold anything.
+    // A password file can contain anything.
     let text = format!("{CANARY}\n*:*:{CANARY}\n:::::\n\\{CANARY}:1:d:u:{CANARY}\n");
     let file = scratch.file("pgpass", &text);
     for mode in [0o600, 0o644] {

@@ -1,5 +1,6 @@
-//! Everything through PgBouncer in transaction pooling, with a pool of two connections a database,
-//! beside a client that misbehaves: it leaves settings and prepared statements on server connections.
+//! Everything through PgBouncer in transaction pooling, with a pool of two connections per
+//! database, beside a client that misbehaves: it leaves settings and prepared statements on server
+//! connections.
 
 use std::time::Duration;
 
@@ -44,8 +45,8 @@ fn compare(pair: &Pair, bouncer: &Bouncer, flags: &[&str]) -> Outcome {
         .run()
 }
 
-/// A client in the same pool that changes what a session remembers, and prepares statements under
-/// the names that drivers use.
+/// A client in the same pool that changes session settings, and prepares statements under the names
+/// that drivers use.
 struct Misbehaving {
     runtime: tokio::runtime::Runtime,
     stop: tokio::sync::watch::Sender<bool>,
@@ -85,7 +86,7 @@ impl Misbehaving {
         Misbehaving { runtime, stop, tasks: tasks.into() }
     }
 
-    /// How often it did so.
+    /// Stops the client and returns how often it did so.
     fn stop(mut self) -> u64 {
         self.stop.send_replace(true);
         let tasks = std::mem::take(&mut self.tasks);
@@ -144,7 +145,7 @@ fn nothing_of_ours_stays_on_a_pooled_connection() {
     assert_eq!(before, BySide::new(look));
 }
 
-/// Statements of a run that has ended would keep the pooler's few connections busy.
+/// Statements of a run that has ended would occupy the pooler's few connections.
 #[test]
 fn an_interrupted_run_leaves_no_statement_on_the_servers() {
     let pair = tables();
@@ -161,14 +162,14 @@ fn an_interrupted_run_leaves_no_statement_on_the_servers() {
         .start();
     let active = "select count(*) from pg_stat_activity where state <> 'idle' and query like '%pg_sleep(60)%'
         and pid <> pg_backend_pid()";
-    // Planning queries it too, and an interrupt there has another exit code.
+    // Planning runs the query too, and an interrupt there has another exit code.
     running.await_line("chunk started");
     wait::until("the query runs", || pair.sql(Side::Source, active) != "0");
     running.signal("INT");
     running.signal("INT");
     let outcome = running.finish();
     assert!(!outcome.exits(3).records("undecided").is_empty(), "{}", outcome.stdout);
-    // By itself the query would end after 60 s.
+    // Without a cancel request the query would end after 60 s.
     let cancelled = || pair.sql(Side::Source, active) == "0";
     wait::within(Duration::from_secs(40), "the query is cancelled", cancelled);
     assert!(bouncer.is_alive());

@@ -1,5 +1,5 @@
-//! Failures before the first row is read that pass: no connection to be had, a locked table, a server
-//! that is killed and comes back. Every verb that queries servers tries again.
+//! Temporary failures before the first row is read: no free connection, a locked table, a server
+//! that is killed and restarts. Every verb that queries servers tries again.
 
 use std::process::{Child, Command, Stdio};
 
@@ -18,7 +18,7 @@ struct Ground {
 
 impl Ground {
     fn new(more: &str) -> Ground {
-        // What was committed has to be there after the server is killed.
+        // Committed rows must be there after the server is killed.
         let server = Cluster::start(Settings("synchronous_commit = on"));
         server.sql("postgres", "create role app login; create database one");
         server.sql("postgres", "create database two");
@@ -48,7 +48,7 @@ impl Ground {
         self.server.log().matches(words).count()
     }
 
-    /// Waits until the server has refused something more often than this.
+    /// Waits until the server has refused a request more often than this.
     fn await_refusal(&self, words: &str, before: usize) {
         wait::until(&format!("refused: {words}"), || self.refusals(words) > before);
     }

@@ -1,8 +1,8 @@
-//! Servers whose messages are in another language: what is done about an error hangs on its SQLSTATE, so
-//! everything but the server's own text is the same.
+//! Servers whose messages are in another language: the reaction to an error depends on its
+//! SQLSTATE, so everything but the server's own text is the same.
 //!
-//! A German server needs PostgreSQL's translations, which some builds lack. So each case also runs through
-//! a proxy that replaces the text of every error, which is a language that no build has.
+//! A German server needs PostgreSQL's translations, which some builds lack. So each case also runs
+//! through a proxy that replaces the text of every error by one that is in no build's language.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::support::{Cluster, Program, Scratch, Settings};
 
-/// What the proxy puts in the place of each text.
+/// The text that the proxy puts in the place of each message.
 const FOREIGN: &str = "Meldung in einer anderen Sprache";
 
 /// Forwards connections to a server and replaces the text of every error and notice.
@@ -24,7 +24,7 @@ fn start_translator(server: u16) -> u16 {
             let server = TcpStream::connect(("127.0.0.1", server)).unwrap();
             let (from_client, to_server) =
                 (client.try_clone().unwrap(), server.try_clone().unwrap());
-            // Either ends when its peer hangs up.
+            // Each direction ends when its peer closes the connection.
             std::thread::spawn(move || copy(from_client, to_server));
             std::thread::spawn(move || drop(translate(server, client)));
         }
@@ -52,7 +52,7 @@ fn translate(mut server: TcpStream, mut client: TcpStream) -> std::io::Result<()
     }
 }
 
-/// Replaces the message, the detail and the hint, and the severity that is translated too.
+/// Replaces the message, the detail, the hint and the severity, which is translated too.
 fn translate_fields(body: &[u8]) -> Vec<u8> {
     let fields = body.split(|byte| *byte == 0).filter(|field| !field.is_empty());
     let translated = fields.flat_map(|field| match field[0] {
@@ -68,7 +68,7 @@ struct Ground {
     scratch: Scratch,
 }
 
-/// What the program made of a case: everything but the server's text.
+/// The program's reaction to a case: everything but the server's text.
 #[derive(Debug, PartialEq)]
 struct Result {
     code: i32,
@@ -132,11 +132,11 @@ impl Ground {
 
 struct Case {
     name: &'static str,
-    /// Role, host and database of the target, where they are not the usual ones.
+    /// The target's role, host and database, where they are not the usual ones.
     place: Option<&'static str>,
     mapping: &'static str,
     code: i32,
-    /// Whether the report or the message holds the server's own text.
+    /// Whether the report or the message contains the server's own text.
     has_text: bool,
 }
 
@@ -223,7 +223,7 @@ fn the_language_of_a_server_changes_no_decision() {
     }
 }
 
-/// Returns whether the server has German messages: its build may be without them.
+/// Returns whether the server has German messages, which its build may lack.
 fn speaks_german(server: &Cluster) -> bool {
     let question = "create function pg_temp.fail() returns text language plpgsql as
         'begin perform 1 / 0; exception when others then return sqlerrm; end'; select pg_temp.fail()";

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::support::{Authority, Certificate, Guarded, PASSWORD, Scratch, guarded};
 
-/// The path of a file with this text.
+/// Writes a file with this text and returns its path.
 fn file(scratch: &Scratch, name: &str, text: &str) -> String {
     scratch.file(name, text).to_str().unwrap().to_owned()
 }
@@ -26,7 +26,7 @@ fn verify_full_takes_the_right_authority_and_the_hosts_own_name() {
             guarded.admits(&format!("{at} user=tls_only sslmode=verify-full sslrootcert={root}"));
         }
     }
-    // Roots of the user's own stand where libpq looks for them.
+    // The user's own root certificates are where libpq looks for them.
     std::fs::create_dir(scratch.path().join(".postgresql")).unwrap();
     std::fs::copy(&root, scratch.path().join(".postgresql/root.crt")).unwrap();
     let url = format!("{} user=tls_only sslmode=verify-full", guarded.at("localhost"));
@@ -40,7 +40,7 @@ fn verify_full_refuses_everything_else() {
     let at = guarded.at("localhost");
     let root = file(&scratch, "root.crt", &guarded.authority.pem());
     let wrong = file(&scratch, "wrong.crt", &Authority::new("another authority").pem());
-    // A name says nothing: this authority has the right one and another key.
+    // A name proves nothing: this authority has the right name and another key.
     let impostor = file(&scratch, "impostor.crt", &Authority::new("the authority").pem());
     let garbage = file(
         &scratch,
@@ -63,12 +63,12 @@ fn verify_full_refuses_everything_else() {
             .turns_away(&format!("{at} user=tls_only sslmode=verify-full sslrootcert={root}"));
         assert!(told.contains(why), "{told}");
     }
-    // The system does not trust this authority.
+    // This authority is not among the system's.
     let told = guarded.turns_away(&format!("{at} user=tls_only sslmode=verify-full"));
     assert!(told.contains("TLS failed: invalid peer certificate: "), "{told}");
 }
 
-/// A connection would be trusted on the strength of a certificate that is no longer valid.
+/// A connection would be accepted with a certificate that is no longer valid.
 #[test]
 fn an_expired_certificate_is_refused_if_verified() {
     let (scratch, authority) = (Scratch::new(), Authority::new("the authority"));
@@ -92,7 +92,7 @@ fn verify_ca_minds_the_authority_and_not_the_name() {
     let (guarded, scratch) = (guarded(), Scratch::new());
     let root = file(&scratch, "root.crt", &guarded.authority.pem());
     let wrong = file(&scratch, "wrong.crt", &Authority::new("another authority").pem());
-    // With a root certificate named, `require` verifies as much.
+    // With a root certificate in the settings, `require` verifies as much.
     for mode in ["verify-ca", "require"] {
         for host in ["localhost", "127.0.0.2 hostaddr=127.0.0.1", "elsewhere hostaddr=127.0.0.1"] {
             let at = format!("{} user=tls_only sslmode={mode}", guarded.at(host));
@@ -152,7 +152,7 @@ fn weaker_modes_take_what_there_is() {
         let url = format!("host=127.0.0.1 port={port} user=postgres sslmode={mode}");
         guarded.check(&scratch, &url).run().exits(0);
     }
-    // The first failure is reported, not what was tried in its place.
+    // The first failure is reported, not that of the fallback.
     let told = guarded.turns_away(&format!("host=127.0.0.1 port={port} user=nobody sslmode=allow"));
     assert!(told.ends_with("role \"nobody\" does not exist"), "{told}");
 }
@@ -168,7 +168,7 @@ fn remote_hosts_are_verified_by_default() {
     assert!(told.contains("certificate not valid for name \"db.example.org\""), "{told}");
     let told = guarded.turns_away(&format!("{near} user=tls_only"));
     assert!(told.contains("invalid peer certificate"), "{told}");
-    // A role that may come without TLS does not make it any weaker.
+    // A role that may connect without TLS does not weaken the mode.
     let told = guarded.turns_away(&format!("{far} user=reader sslrootcert={root}"));
     assert!(told.contains("certificate not valid for name"), "{told}");
     guarded.admits(&format!("{far} user=tls_only sslmode=prefer"));
@@ -201,11 +201,11 @@ fn a_client_shows_its_certificate() {
         write("strange", &Authority::new("x").sign("certified", &[]));
     let told = guarded.turns_away(&format!("{at} sslcert={strange_chain} sslkey={strange_key}"));
     assert!(told.contains("received fatal alert"), "{told}");
-    // Of another certificate.
+    // The key of another certificate.
     let told = guarded.turns_away(&format!("{at} sslcert={chain} sslkey={other_key}"));
     assert!(told.contains("TLS cannot be set up: "), "{told}");
 
-    // One without the other is a slip, not a wish to come without.
+    // One without the other is a mistake; the connection is not made without a certificate.
     let told = guarded.turns_away(&format!("{at} sslcert={chain}"));
     assert!(told.contains("sslkey"), "{told}");
     let told = guarded.turns_away(&format!("{at} sslkey={key}"));

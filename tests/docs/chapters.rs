@@ -1,4 +1,5 @@
-//! The README and the manual's chapters as files: their size, links, paths, and how `help` shows them.
+//! The README and the manual's chapters as files: their size, links and paths, and how `help` shows
+//! them.
 
 use crate::support::Program;
 use crate::support::documents::set;
@@ -24,7 +25,7 @@ fn lines_are_no_wider_than_a_hundred() {
     assert!(MANUAL[0].text.lines().count() <= 300, "the README is a summary");
 }
 
-/// `help` indents code by four. A line that it breaks would be another program.
+/// `help` indents code by four columns. A line that it breaks would be another program.
 #[test]
 fn files_in_chapters_are_not_broken_by_help() {
     let blocks = MANUAL[1..].iter().flat_map(Document::blocks);
@@ -54,8 +55,8 @@ fn links_lead_to_files_and_headings() {
     assert!(links > 40, "links are not seen");
 }
 
-/// Names of files and folders are checked by their beginning: the other words between backticks are
-/// none.
+/// A renamed file would leave a wrong path in the text. Names of files and folders are recognized
+/// by their beginning; other words between backticks are not paths.
 #[test]
 fn paths_in_the_text_exist() {
     let places = ["src/", "tests/", "examples/", "specs/", ".ci/"];
@@ -87,7 +88,7 @@ fn every_chapter_is_linked_and_shown_by_help() {
         assert!(listed.contains(&format!("\n  {chapter} ")), "{listed}");
         let shown = Program::new().args(&["help", chapter]).run().exits(0).stdout.clone();
         assert!(!shown.contains('\x1b'), "{chapter}");
-        // A value of CSV cannot be broken.
+        // A CSV value cannot be wrapped.
         let wide = |line: &&str| line.chars().count() > 80;
         let wide = shown.lines().filter(wide).filter(|line| !line.contains(",confirmed,"));
         assert_eq!(wide.collect::<Vec<_>>(), Vec::<&str>::new(), "{chapter}");

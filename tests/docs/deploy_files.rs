@@ -1,6 +1,7 @@
-//! The files of `examples/deploy`: each is checked by the tool of its own kind, and does what it says.
+//! The files of `examples/deploy`: each is checked by the tool for its format, and does what it
+//! documents.
 //!
-//! A tool that cannot be had fails the test, since what is not checked looks like what is right. Each
+//! A missing tool fails the test, since a file that was not checked looks like a correct one. Each
 //! tool first has to refuse a file with a mistake in it.
 
 use std::io::Write;
@@ -26,7 +27,7 @@ fn read(file: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Where a judge is, as `deploy.sh` finds or gets it.
+/// Returns the path of a checking tool, as `deploy.sh` finds or installs it.
 fn judge(which: &str) -> PathBuf {
     let script = repository().join("tests/support/deploy.sh");
     let output = Command::new(script).arg(which).output().unwrap();
@@ -35,7 +36,7 @@ fn judge(which: &str) -> PathBuf {
     String::from_utf8(output.stdout).unwrap().trim().into()
 }
 
-/// Runs a line of Python among the judges.
+/// Runs a line of Python in the folder of the checking tools.
 fn python(script: &str, arguments: &[&Path], input: &str) -> Output {
     static HOME: LazyLock<PathBuf> = LazyLock::new(|| judge("python"));
     let mut command = Command::new("python3");
@@ -55,9 +56,9 @@ const VERSIONS: [&str; 3] = ["1.31", "1.33", "1.37"];
 
 const MANIFESTS: [&str; 2] = ["kubernetes/cronjob.yaml", "kubernetes/indexed-job.yaml"];
 
-/// Judges a manifest by the schemas of each version; what is wrong with it.
+/// Checks a manifest against the schemas of each version; returns what is wrong with it.
 fn judged(manifest: &str) -> Result<(), String> {
-    // The judge wants a name; the server makes one.
+    // The tool requires a name; the server generates one.
     let named =
         manifest.replace("generateName: pgreconcile-tracking-", "name: pgreconcile-tracking-x");
     let scratch = Scratch::new();
@@ -103,7 +104,8 @@ fn strings(list: &Value) -> Vec<&str> {
     list.as_array().unwrap().iter().map(|item| item.as_str().unwrap()).collect()
 }
 
-/// What both manifests promise of their pods, and of what is tried again.
+/// A pod could get more privileges than it needs, or a verdict could be retried. Both manifests are
+/// checked.
 #[test]
 fn pods_have_least_privilege_and_verdicts_are_not_retried() {
     let cron = of_yaml(&read(MANIFESTS[0]));
@@ -122,7 +124,7 @@ fn pods_have_least_privilege_and_verdicts_are_not_retried() {
         [(&cron["spec"]["jobTemplate"]["spec"], "FailJob"), (&indexed["spec"], "FailIndex")]
     {
         let rules = &job["podFailurePolicy"]["rules"];
-        // A pod that was lost does not count; 1 and 2 are answers; 3 counts as a try.
+        // A lost pod does not count; exit codes 1 and 2 are verdicts; 3 counts as a try.
         assert_eq!(rules[0]["action"], "Ignore");
         assert_eq!(rules[0]["onPodConditions"][0]["type"], "DisruptionTarget");
         assert_eq!(rules[1]["action"], action);
@@ -143,11 +145,11 @@ fn pods_have_least_privilege_and_verdicts_are_not_retried() {
         assert_eq!(strings(&security["capabilities"]["drop"]), ["ALL"]);
         assert!(container["resources"]["requests"]["cpu"].is_string());
         assert!(container["resources"]["limits"]["memory"].is_string());
-        // Connections come from a secret, and stand nowhere else.
+        // Connection strings come from a secret, and are nowhere else.
         assert_eq!(container["envFrom"][0]["secretRef"]["name"], "pgreconcile");
         assert!(!job.to_string().contains("postgres"), "{job}");
     }
-    // The name of the run is the job's own, so all of its pods share one.
+    // The run's name is the job's own, so all of its pods share one run.
     let container = &indexed["spec"]["template"]["spec"]["containers"][0];
     assert_eq!(container["env"][0]["name"], "JOB_UID");
     let field = &container["env"][0]["valueFrom"]["fieldRef"]["fieldPath"];
@@ -155,7 +157,7 @@ fn pods_have_least_privilege_and_verdicts_are_not_retried() {
     assert!(strings(&container["args"]).windows(2).any(|pair| pair == ["--run-id", "$(JOB_UID)"]));
 }
 
-/// Writes a unit and judges it; what is wrong with it.
+/// Writes a unit and checks it; returns what is wrong with it.
 fn verified(unit: &str, text: &str) -> String {
     static SYSTEMD: LazyLock<PathBuf> = LazyLock::new(|| judge("systemd"));
     let scratch = Scratch::new();
@@ -204,7 +206,7 @@ fn units_are_what_systemd_takes() {
             assert_ne!(verified(unit, &text.replace(right, slip)), "", "{unit}: {slip}");
         }
     }
-    // Answers are not tried again, a run that was cut off is.
+    // Verdicts are not retried; an interrupted run is.
     let text = read("systemd/pgreconcile@.service");
     for line in [
         "Restart=on-failure",
@@ -216,7 +218,8 @@ fn units_are_what_systemd_takes() {
     }
 }
 
-/// The lines of a crontab that cron would run, with their times; what it does not understand.
+/// Returns the lines of a crontab that cron would run, with their times, or an error with those
+/// that it cannot parse.
 fn crontab(text: &str) -> Result<Vec<(String, String)>, String> {
     let scratch = Scratch::new();
     let file = scratch.file("crontab", text);
@@ -236,7 +239,7 @@ json.dump([bad, jobs], sys.stdout)";
     Ok(jobs.into_iter().map(|job| serde_json::from_value(job).unwrap()).collect())
 }
 
-/// Two sides that differ in three rows, and their spec.
+/// Creates two sides that differ in three rows, and their spec.
 fn stage() -> Pair {
     let pair = diverged();
     pair.spec(&format!("[compare]\nsettle = \"0s\"\n{MAPPING}"));
@@ -253,7 +256,7 @@ fn the_crontab_is_valid_and_mails_what_a_person_must_see() {
     for slip in ["7 */6 * *", "61 */6 * * *", "7 */6 * foo *"] {
         assert!(crontab(&text.replace("7 */6 * * *", slip)).is_err(), "{slip}");
     }
-    // Cron ends a command at a percent sign.
+    // Cron cuts a command at a percent sign.
     assert!(!command.contains('%') && !command.contains("flock"), "{command}");
     let pair = stage();
     let place = pair.scratch.path();
@@ -293,7 +296,8 @@ fn the_crontab_is_valid_and_mails_what_a_person_must_see() {
     assert_eq!((said(&output), output.status.code()), (String::new(), Some(0)));
 }
 
-/// The arguments of the service run as systemd would run them, with the folder in the place of its own.
+/// The service would fail or write elsewhere. Its arguments run as systemd would run them, with the
+/// test's folder in the place of the service's own.
 #[test]
 fn the_service_compares_with_a_ledger_in_its_own_folder() {
     let text = read("systemd/pgreconcile@.service");
@@ -314,7 +318,8 @@ fn the_service_compares_with_a_ledger_in_its_own_folder() {
     assert_eq!(findings.matches("\"type\":\"finding\"").count(), 3);
 }
 
-/// The container of the cron job, with files where its volumes are.
+/// The cron job's pod would log row values. Its container runs with files in the place of its
+/// volumes.
 #[test]
 fn a_pod_logs_what_differs_and_no_value() {
     let cron = of_yaml(&read(MANIFESTS[0]));
@@ -330,14 +335,14 @@ fn a_pod_logs_what_differs_and_no_value() {
     let outcome = program.args(&words).run();
     assert_eq!(outcome.exits(1).stderr, "");
     assert_eq!(outcome.records("finding").len(), 3);
-    // It is remembered, and nothing was written where a pod may not write.
+    // The run is recorded, and no file was written where a pod may not write.
     assert_eq!(ledger.sql("select count(*) from pgreconcile.run"), "1");
     let files = std::fs::read_dir(place).unwrap().map(|file| file.unwrap().file_name());
     assert_eq!(files.collect::<Vec<_>>(), ["tracking.toml"]);
     assert!(!outcome.stdout.contains("v2"), "{}", outcome.stdout);
 }
 
-/// Returns what the script of the array would run, recorded by a program of its name.
+/// Returns the command that the array's script would run, recorded by a program of the same name.
 fn call_of_an_array() -> String {
     let script = repository().join("examples/deploy/slurm/pgreconcile.sbatch");
     let scratch = Scratch::new();
@@ -351,8 +356,9 @@ fn call_of_an_array() -> String {
     said(&output).trim().to_owned()
 }
 
-/// The containers of the indexed job, and the tasks of the array, with files where their volumes are:
-/// one of them reports what differs, all exit alike, and nothing is written where a pod may not write.
+/// Pods and tasks would start runs of their own. The indexed job's containers and the array's tasks
+/// run with files in the place of their volumes: one of them reports the differences, all exit
+/// alike, and no file is written where a pod may not write.
 #[test]
 fn pods_of_a_job_and_tasks_of_an_array_share_one_run() {
     let indexed = of_yaml(&read(MANIFESTS[1]));

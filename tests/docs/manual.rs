@@ -1,9 +1,9 @@
-//! The documentation is true: every block of the README and of the manual's chapters runs, and the
-//! names, tables and links in them exist.
+//! The documentation is correct: every block of the README and of the manual's chapters runs, and
+//! the names, tables and links in them exist.
 //!
-//! What is shown is compared with what the program says, but for run ids, times, rates and versions.
-//! `./tests/run.sh` is not run here, since it runs this; `.ci/run` does. `cargo install` is not run
-//! either: it is the build that the tests stand on.
+//! The shown output is compared with the program's, except for run ids, times, rates and versions.
+//! `./tests/run.sh` is not run here, since it runs this test; `.ci/run` does. `cargo install` is
+//! not run either: it is the build that the tests use.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -59,7 +59,7 @@ fn scripts_run_from_cron_as_they_stand() {
         assert_eq!(stdout, "the databases differ: 6 findings\n");
         assert_eq!((output.status.code(), output.stderr), (Some(1), Vec::new()));
     }
-    // Trouble leaves the last report as it was.
+    // An error leaves the last report unchanged.
     let report = std::fs::read(home.join("findings.jsonl")).unwrap();
     let output = stage.shell("TRACKING_URL= ./nightly.sh 2>/dev/null").output().unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "nothing was compared\n");
@@ -97,7 +97,7 @@ fn commands_of_the_repository_do_what_is_documented() {
     };
     take("./examples/quickstart.sh");
     quickstart();
-    // In the README and in CONTRIBUTING. Arguments go to cargo.
+    // The commands are in the README and in CONTRIBUTING. Arguments are passed to cargo.
     for arguments in ["", "", " --lib", " scenarios"] {
         take(&format!("./tests/run.sh{arguments}"));
     }
@@ -126,8 +126,8 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(repository().join(path)).unwrap_or_else(|_| panic!("no {path}"))
 }
 
-/// Runs the quickstart from its start to its stop, with the build left out: a stand-in for cargo, and
-/// this build of the program where the release build would be.
+/// Runs the quickstart from its start to its stop, without the build: a substitute for cargo, and
+/// this build of the program in the place of the release build.
 fn quickstart() {
     let folder = cluster::owned_folder();
     let place = folder.path();
@@ -155,17 +155,17 @@ fn quickstart() {
         String::from_utf8(output.stdout).unwrap()
     };
     let said = run(&[]);
-    // Before anything can fail: its servers would stay up.
+    // Stops first, since after a failure its servers would keep running.
     run(&["stop"]);
     assert!(!place.join("target/quickstart").exists());
-    // The report that it shows is the README's, but for the last line, which offers a report file.
+    // The report is the README's, except for the last line, which offers a report file.
     let report = masked(&said);
     let (_, report) = report.split_once("compare specs/tracking.toml\n\n").unwrap();
     let (report, _) = report.split_once("\n\nThese are the 6 differences").unwrap();
     let shown = blocks_in("console").remove(0);
     let shown = masked(&shown.commands()[0].output);
     assert_eq!(Some(report), shown.split_once("\nnext: ").map(|(shown, _)| shown));
-    // On a terminal of 80 columns nothing breaks but lines that hold a path.
+    // On a terminal of 80 columns only lines that hold a path are broken.
     let wide = |line: &&str| line.chars().count() > 80 && !line.contains('/');
     assert_eq!(said.lines().find(wide), None);
 }
@@ -185,7 +185,7 @@ fn the_grants_are_enough() {
     let outcome = compare().run();
     assert_eq!(outcome.exits(1).findings().len(), 6);
     assert!(outcome.stderr.is_empty(), "{}", outcome.stderr);
-    // And each of them is needed.
+    // Each of them is needed.
     for taken in
         ["select on tracking.event", "usage on schema tracking", "connect on database tracking"]
     {
@@ -195,7 +195,7 @@ fn the_grants_are_enough() {
     }
 }
 
-/// The names of fields below a record, with `*` for names that are the user's.
+/// Collects the names of fields below a record, with `*` for names that the user chooses.
 fn shape(value: &Value, path: &str, found: &mut Words) {
     let Value::Object(fields) = value else { return };
     let free = ["key", "params", "columns", "after", "through"];
@@ -208,7 +208,7 @@ fn shape(value: &Value, path: &str, found: &mut Words) {
     }
 }
 
-/// The fields of each kind of record, by its type and how it names its place.
+/// Returns the fields of each kind of record, by its type and the way it names its place.
 fn shapes(records: &[Value]) -> BTreeMap<String, Words> {
     let mut shapes: BTreeMap<String, Words> = BTreeMap::new();
     for record in records {
@@ -228,7 +228,8 @@ fn records(text: &str) -> Vec<Value> {
     values.collect::<Result<_, _>>().expect("JSON")
 }
 
-/// Every kind of record at once: a range, duplicates, NULLs in keys, a value that cannot be computed.
+/// Returns every kind of record: a range, duplicates, NULLs in keys, a value that cannot be
+/// computed.
 fn everything() -> Vec<Value> {
     let tables = "create table kept (id int primary key, v int);
         create table loose (id int, v int); create table broken (id int primary key, v int);";
@@ -253,7 +254,8 @@ fn everything() -> Vec<Value> {
     let spec = pair.spec(&format!("[params]\nday = {{ type = \"date\" }}\n{mappings}"));
     let outcome = pair.compare(&spec, &["--param", "day=2026-03-01"]);
     let mut records = records(&outcome.balances().exits(3).stdout);
-    // On a busy machine the run waits, and says so in a field that is not there else; `pace` tests it.
+    // On a busy machine the run waits and reports it in a field that is otherwise absent; `pace`
+    // tests it.
     for record in &mut records {
         record.as_object_mut().unwrap().remove("paced");
     }
@@ -271,14 +273,14 @@ fn records_have_exactly_the_fields_that_are_shown() {
     }
     let told: Words = rows("## Fields").iter().flat_map(|row| code(&row[0])).collect();
     assert_eq!(told, fields);
-    // What the books are made of stands where they are explained.
+    // The section about row counts explains every part of `books`.
     let books = shown.iter().find(|record| record["type"] == "mapping").unwrap();
     let headings = books["books"]["source"].as_object().unwrap().keys();
     let explained = section("## Row counts");
     headings.for_each(|name| assert!(explained.contains(&format!("`{name}`")), "{name}"));
 }
 
-/// Variables that hold a value a line, and so may hold none.
+/// Returns whether a variable holds one value per line, and so may be empty.
 fn takes_lines(variable: &str) -> bool {
     ["PGRECONCILE_PARAM", "PGRECONCILE_MAPPING"].contains(&variable)
 }
@@ -286,7 +288,7 @@ fn takes_lines(variable: &str) -> bool {
 const VERBS: [&str; 9] =
     ["check", "plan", "compare", "recheck", "gate", "history", "report", "repair", "apply"];
 
-/// The flags of a verb, without dashes.
+/// Returns the flags of a verb, without dashes.
 fn flags(verb: &str) -> Words {
     let help = Program::new().args(&[verb, "--help"]).run();
     let lines = help.exits(0).stdout.lines().map(str::trim_start);
@@ -294,7 +296,8 @@ fn flags(verb: &str) -> Words {
     set(named.flat_map(|line| words(line, "--", "-")).map(|flag| flag.trim_end_matches('.')))
 }
 
-/// The table of types, made of the decisions that plans are made of.
+/// The manual's table of types would differ from the plans. The expected table is built from the
+/// decisions that plans use.
 #[test]
 fn documented_types_are_those_of_plans() {
     let mut table =
@@ -320,7 +323,7 @@ fn documented_types_are_those_of_plans() {
     assert!(section("## Table of types").contains(&table), "the table of types should be\n{table}");
 }
 
-/// Whether a verb understands the flag of a row.
+/// Returns whether a verb accepts the flag of a row.
 fn understood(row: &[String], verb: &str) -> bool {
     row[2] == "all" || row[2].split(", ").any(|known| known == verb)
 }
@@ -329,7 +332,7 @@ fn understood(row: &[String], verb: &str) -> bool {
 fn flags_and_variables_are_the_programs() {
     let stage = Quickstart::new();
     let mut told: BTreeMap<&str, Words> = BTreeMap::new();
-    // Of no flag.
+    // Variables without a flag.
     let others = ["PGRECONCILE_PG_BIN", "PGRECONCILE_PGBOUNCER", "PGRECONCILE_REDACT_KEY"];
     let mut variables = set(others);
     for row in rows("## Flags").iter().filter(|row| row[0].starts_with("`--")) {
@@ -344,7 +347,8 @@ fn flags_and_variables_are_the_programs() {
                 continue;
             }
             assert_eq!(row[1], format!("`{variable}`"));
-            // It is read, for nonsense in it is refused, and nothing in it too.
+            // The variable is read, since a nonsense value in it is refused, and so is an empty
+            // one.
             for value in ["nonsense", ""].iter().take(if takes_lines(&variable) { 1 } else { 2 }) {
                 let program = stage.program("reader").env(&variable, value);
                 let verbs = ["compare", "recheck", "repair", "gate"];
@@ -360,7 +364,7 @@ fn flags_and_variables_are_the_programs() {
     let texts: String = documents().map(|document| document.text.as_str()).collect();
     let named = set(words(&texts, "PGRECONCILE_", "_"));
     assert_eq!(named, variables);
-    // Every other flag of the manual is one of a later version, and refused as such.
+    // Every other flag of the manual belongs to a later version, and is refused as such.
     let prose: String = MANUAL.iter().map(Document::prose).collect();
     let others = words(&prose, "--", "-").into_iter().filter(|flag| !flag.starts_with("---"));
     for flag in others.filter(|flag| !told.values().any(|flags| flags.contains(*flag))) {
@@ -369,7 +373,7 @@ fn flags_and_variables_are_the_programs() {
     }
 }
 
-/// Checks a spec that has this in it and no databases, and gives what is said.
+/// Checks a spec that contains this and has no databases, and returns the message.
 fn complaint(text: &str) -> String {
     let scratch = crate::support::Scratch::new();
     let spec = scratch.file("spec.toml", text);
@@ -442,8 +446,8 @@ fn variables_and_keywords_of_connections_are_read() {
     }
 }
 
-/// The table's figures are those of the list that the tests count against, and no row of the list is
-/// without a test.
+/// The table's figures would differ from the list that the tests are counted against, or a row of
+/// the list would have no test.
 #[test]
 fn the_table_of_faults_is_what_the_tests_count() {
     let listed = FAULTS.iter().map(|(_, fault)| {
@@ -456,7 +460,7 @@ fn the_table_of_faults_is_what_the_tests_count() {
     }
 }
 
-/// A number with a comma between thousands.
+/// Formats a number with a comma between thousands.
 fn grouped(number: usize) -> String {
     match number {
         0..1000 => number.to_string(),

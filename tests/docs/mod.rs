@@ -1,4 +1,4 @@
-//! The documentation and the example files are true.
+//! The documentation and the example files are correct.
 
 mod chapters;
 mod deploy_files;

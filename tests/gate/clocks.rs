@@ -1,8 +1,8 @@
-//! Clocks that are wrong: on the machine that compares, on the one that runs the gate, on a server.
+//! Wrong clocks: on the machine that compares, on the one that runs the gate, on a server.
 //!
-//! A run is moved in time by the times that it recorded: real runs are recorded once more, by the
-//! program's own recorder, with other times. That needs no library in front of the program's clock,
-//! which not every machine has, and the rows of the ledger get their checksums as those of any run.
+//! The test moves a run in time through its recorded times: the program's own recorder records real
+//! runs again, with other times. This needs no library that replaces the program's clock, which not
+//! every machine has, and the ledger's rows get their checksums as in any run.
 
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,7 @@ use crate::support::{Outcome, Pair, fault};
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 const MONTH: SignedDuration = SignedDuration::from_hours(30 * 24);
 
-/// How far the clocks of the machine, the source and the target were ahead of those of today.
+/// How far the clocks of the machine, the source and the target were ahead of the true time.
 type Ahead = [SignedDuration; 3];
 
 const RIGHT: Ahead = [SignedDuration::ZERO; 3];
@@ -29,7 +29,7 @@ fn moved(moment: &mut String, by: SignedDuration) {
     *moment = (noted + by).to_string();
 }
 
-/// Records the runs of the spec's ledger in another one, as clocks that were wrong would have it.
+/// Records the runs of the spec's ledger in another ledger, with the times of wrong clocks.
 fn recorded(pair: &Pair, file: &str, ahead: Ahead) -> PathBuf {
     let folder = pair.scratch.path();
     let (from, to) = (folder.join(".pgreconcile/test.db"), folder.join(file));
@@ -72,7 +72,7 @@ fn verb(pair: &Pair, ledger: &Path, args: &[&str]) -> Outcome {
     program.args(args).run()
 }
 
-/// The conditions that close the gate.
+/// Returns the conditions that close the gate.
 fn conditions(pair: &Pair, ledger: &Path) -> Vec<String> {
     let told = verb(pair, ledger, &["gate", "spec.toml", "--format", "json"]);
     let record = json(&told.exits(1).stdout);
@@ -103,12 +103,12 @@ fn runs_of_a_clock_that_was_wrong_open_nothing() {
         assert!(told.iter().all(|line| line.contains(&words)), "{told:#?}");
         assert_eq!(conditions(&pair, &ledger), ["clock"]);
     }
-    // 20 days without a run later, and the clock that was ahead has not come there yet.
+    // 20 days without a run later, the time of the clock that was ahead is still in the future.
     let day = HOUR * 24;
     let ledger = recorded(&pair, "later.db", [day * 10, -day * 20, -day * 20]);
     assert_eq!(conditions(&pair, &ledger), ["coverage", "age", "clock"]);
     wrong += 1;
-    // The machine's clock was put back since: the servers know how old the runs are.
+    // The machine's clock was set back since then: the servers' clocks give the age of the runs.
     for place in [1, 2] {
         let mut behind = RIGHT;
         behind[place] = -HOUR * 8;
@@ -120,8 +120,8 @@ fn runs_of_a_clock_that_was_wrong_open_nothing() {
     fault::CLOCK_WRONG.tried(wrong);
 }
 
-/// The newest run is the one that ended last, whatever the clock of an earlier one says. Returns how many
-/// clocks were wrong.
+/// Checks that the newest run is the one that ended last, whatever the clock of an earlier one was.
+/// Returns how many clocks were wrong.
 fn newest_of_a_clock_that_was_ahead(pair: &Pair) -> usize {
     let ledger = recorded(pair, "ahead.db", [MONTH, RIGHT[1], RIGHT[2]]);
     pair.sql(Side::Target, "update t set v = 'x' where id = 3");
@@ -131,7 +131,7 @@ fn newest_of_a_clock_that_was_ahead(pair: &Pair) -> usize {
     let run = |outcome: &Outcome| outcome.records("run")[0]["run"].clone();
     let warning = "warning: the clock of this machine has gone back by 7";
     assert!(first.exits(1).stderr.contains(warning), "{}", first.stderr);
-    // A report, a recheck and the history are of the run that ended last.
+    // A report, a recheck and the history use the run that ended last.
     let told = verb(pair, &ledger, &["report", "spec.toml", "--format", "jsonl"]);
     assert_eq!(run(told.exits(0)), run(&first));
     let rechecked = verb(pair, &ledger, &[&["recheck", "spec.toml"][..], &flags].concat());
@@ -143,7 +143,8 @@ fn newest_of_a_clock_that_was_ahead(pair: &Pair) -> usize {
         verbs.iter().map(|run| &run["verb"]).collect::<Vec<_>>(),
         ["compare", "compare", "compare", "recheck"]
     );
-    // It has been there since the run before, and the one that was ahead is no part of the judgement.
+    // The difference has existed since the previous run, and the run that was ahead is not
+    // considered.
     let again = compare();
     assert_eq!(again.exits(1).records("finding")[0]["recurrence"], "same");
     assert_eq!(again.stderr, "");

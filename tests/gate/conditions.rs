@@ -1,4 +1,4 @@
-//! The gate is open when every condition holds; each condition alone closes it, and is named.
+//! The gate is open when every condition holds; each condition alone closes it and is named.
 
 use pgreconcile::schema::Side;
 use serde_json::Value;
@@ -40,7 +40,8 @@ fn it_is_open_when_every_condition_holds() {
         (&sequence["sequence"], &sequence["last_key"]),
         (&"public.t_id_seq".into(), &30.into())
     );
-    // A folder that holds the spec alone is that spec; the default policy wants three runs.
+    // A folder that holds only the spec is treated as that spec; the default policy requires three
+    // runs.
     let spec = pair.spec(MAPPINGS);
     clean_runs(&pair, &spec, 3);
     asking(&pair, &[]).run().exits(0);
@@ -55,7 +56,7 @@ fn too_few_runs() {
     clean_runs(&pair, &spec, 1);
     let said = ["1 whole run is in the ledger, and the last 2 must be clean"];
     closed_by(&pair, &[], "clean_runs", &said);
-    // Parts and rechecks make no whole run, however many they are.
+    // Partial runs and rechecks do not count as a whole run, however many they are.
     compare(&pair, &spec, &["--sample", "50%", "--chunk-rows", "3"]).exits(0);
     compare(&pair, &spec, &["--mapping", "t"]).exits(0);
     let recheck = pair.program().without("PGRECONCILE_LEDGER").args(&["recheck", "spec.toml"]);
@@ -72,7 +73,7 @@ fn a_run_that_differs() {
     let spec = spec(&pair, "", MAPPINGS);
     clean_runs(&pair, &spec, 2);
     pair.sql(Side::Target, "update t set v = 'x' where id in (3, 4)");
-    // In a sample, in a run of one mapping, in a whole one.
+    // In a sample, in a run of one mapping, in a whole run.
     for flags in [&["--mapping", "t"][..], &["--sample", "99%", "--chunk-rows", "1"], &[]] {
         compare(&pair, &spec, flags).exits(1);
         let told = reasons(&gate(&pair, &[]));
@@ -118,7 +119,7 @@ fn a_run_that_was_killed_and_one_that_is_under_way() {
     let _ = running.finish();
     under_way.exits(0);
     closed_by(&pair, &[], "clean_runs", &["has no end: it was killed"]);
-    // Once it has gone on to its end, it is a run as any other.
+    // After it was resumed and has ended, it is a run like any other.
     pair.sql(Side::Target, "update pace set pause = 0");
     compare(&pair, &spec, &["--resume"]).exits(0);
     gate(&pair, &[]).exits(0);
@@ -199,7 +200,7 @@ fn a_spec_that_has_changed_and_other_parameters() {
     for _ in 0..2 {
         compare(&pair, &file, &["--param", "most=50"]).exits(0);
     }
-    // Each is judged on its own runs.
+    // Each is judged by its own runs.
     gate(&pair, &["--param", "most=50"]).exits(0);
     gate(&pair, &[]).exits(0);
     let text = std::fs::read_to_string(&file).unwrap();
@@ -211,7 +212,8 @@ fn a_spec_that_has_changed_and_other_parameters() {
     gate(&pair, &[]).exits(0);
 }
 
-/// Three tenants of the first table; the second has no groups.
+/// A group would be closed by another group's differences, or opened despite its own. The first
+/// table has three tenants; the second has no groups.
 #[test]
 fn groups_are_judged_one_by_one() {
     let pair = alike();
@@ -232,12 +234,12 @@ fn groups_are_judged_one_by_one() {
     let groups = r#"[{"group":"1","verdict":"open"},{"group":"2","verdict":"closed"}]"#;
     assert_eq!(record["groups"], json(groups));
     assert_eq!(record["reasons"][0]["group"], "2");
-    // A group that no run has seen, and the variable.
+    // A group that is in no run, and the variable.
     let told = reasons(&gate(&pair, &["--group", "1,9"]));
     assert!(told.iter().all(|line| line.contains(" has no row of group \"9\"")), "{told:#?}");
     asking(&pair, &[]).env("PGRECONCILE_GROUP", "0,1").run().exits(0);
     reasons(&gate(&pair, &[]));
-    // What a mapping without groups finds closes every one of them.
+    // A finding of a mapping without groups closes every group.
     pair.sql(Side::Target, "update u set v = 'x' where id = 1");
     compare(&pair, &spec, &[]).exits(1);
     let told = reasons(&gate(&pair, &["--group", "1"]));
@@ -266,7 +268,7 @@ fn trouble_is_neither_open_nor_closed() {
         trouble(gone(variable, "host=/nowhere dbname=x"), "spec.toml: the ", "");
         trouble(gone(variable, "hosts=/nowhere"), "cannot be used", "");
     }
-    // A sequence that may not be read is no proof.
+    // A sequence that may not be read proves nothing.
     pair.sql(Side::Target, "revoke select on sequence t_id_seq, u_id_seq from reader");
     let told = refused(&gate(&pair, &[]));
     assert_eq!(told.len(), 2, "{told:#?}");
@@ -277,7 +279,7 @@ fn trouble_is_neither_open_nor_closed() {
     assert_eq!(told[1].hint, "GRANT SELECT ON SEQUENCE public.u_id_seq TO reader;");
     pair.sql(Side::Target, &told.iter().map(|problem| problem.hint.as_str()).collect::<String>());
     gate(&pair, &[]).exits(0);
-    // A spec that never fitted is no change of the tables.
+    // A spec that never fitted the tables is no change of the tables.
     spec(
         &pair,
         "",
@@ -292,7 +294,8 @@ fn trouble_is_neither_open_nor_closed() {
     in_shell(&pair, "cp spec.toml b.toml; \"$BIN\" gate b.toml >/dev/full").exits(2);
 }
 
-/// The clean runs in between began later, and ended earlier.
+/// A resumed run's differences would be ignored, since the clean runs in between began later and
+/// ended earlier.
 #[test]
 fn a_resumed_run_that_differs_closes_the_gate() {
     let keeper = LedgerDatabase::new();
@@ -327,7 +330,8 @@ fn a_resumed_run_that_differs_closes_the_gate() {
     }
 }
 
-/// The tenant whose rows a run has found to differ waits for its end; the others do not.
+/// A tenant would be opened although a run in progress has found differences in its rows. The other
+/// tenants do not wait for the run.
 #[test]
 fn a_run_under_way_closes_the_groups_in_which_it_differs() {
     let pair = alike();
@@ -340,7 +344,7 @@ fn a_run_under_way_closes_the_groups_in_which_it_differs() {
     for side in Side::BOTH {
         pair.sql(side, "update u set v = 12");
     }
-    // Row 2 stands in tenant 2 at the source, and in tenant 0 at the target.
+    // Row 2 is in tenant 2 at the source, and in tenant 0 at the target.
     pair.sql(Side::Target, "update t set tenant = 0 where id = 2");
     let run = pair.comparing(&spec, &["--jobs", "1"]).without("PGRECONCILE_LEDGER").start();
     wait::until("the gate closes", || gate(&pair, &["--group", "2"]).code != 0);

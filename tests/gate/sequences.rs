@@ -1,12 +1,13 @@
-//! Sequences whose first number after the flip would be refused: the gate says so as long as the INSERT
-//! fails, and not when it succeeds.
+//! Sequences whose first number after the flip would be refused: the gate reports it as long as the
+//! INSERT fails, and not when it succeeds.
 
 use pgreconcile::schema::Side;
 
 use crate::support::Pair;
 use crate::support::gate::{closed_by, compare, gate};
 
-/// What an INSERT that leaves the number out comes to, which takes back all but the number.
+/// A function that returns the error of an INSERT without a number, and rolls back everything but
+/// the number.
 const TRIAL: &str = "
     create function trial() returns text language plpgsql as $$ begin
         insert into w (v) values (0);
@@ -19,7 +20,7 @@ struct Filled {
 }
 
 impl Filled {
-    /// Both sides alike, compared and clean.
+    /// Creates both sides alike, compared and clean.
     fn new(tables: &str) -> Filled {
         let pair = Pair::new(tables, tables);
         pair.sql(Side::Target, TRIAL);
@@ -31,7 +32,7 @@ impl Filled {
         Filled { pair }
     }
 
-    /// The gate is closed because of what is said here, and an INSERT fails because of this.
+    /// Asserts that the gate is closed for this reason, and that an INSERT fails for this one.
     #[track_caller]
     fn closes(&self, state: &str, said: &str, fails: &str) {
         self.pair.sql(Side::Target, state);
@@ -40,7 +41,7 @@ impl Filled {
         assert!(failed.contains(fails) && !failed.is_empty(), "{fails}: {failed:?}");
     }
 
-    /// The gate is open, and an INSERT does what it should.
+    /// Asserts that the gate is open, and that an INSERT succeeds.
     #[track_caller]
     fn opens(&self, state: &str) {
         self.pair.sql(Side::Target, state);
@@ -53,7 +54,8 @@ impl Filled {
     }
 }
 
-/// With steps of ten the last number that fits is given long before the very last one.
+/// The gate would open although the next number is past the limit: with steps of ten the last
+/// number that fits comes long before the limit.
 #[test]
 fn a_sequence_whose_next_step_is_past_its_last_number() {
     let table = "create sequence s increment 10 maxvalue 100;
@@ -95,7 +97,7 @@ fn a_sequence_that_has_outgrown_its_column() {
         filled.closes(&format!("select setval('s', {over}, false)"), &too_much(over), fails);
         filled.closes(&format!("select setval('s', {fits})"), &too_much(over), fails);
     }
-    // From below, too.
+    // The same for numbers below the column's range.
     let filled = Filled::new(
         "create sequence s minvalue -5000000000;
          create table w (k int primary key default 99, id int unique default nextval('s'), v int);
@@ -105,7 +107,7 @@ fn a_sequence_that_has_outgrown_its_column() {
     filled.closes(below, &too_much("-2999999999"), "integer out of range");
 }
 
-/// Sorted as texts, 9 would be the last of 1 to 20.
+/// The gate would open to a number in use: sorted as texts, 9 is the last of 1 to 20.
 #[test]
 fn a_sequence_that_is_behind_the_texts_that_it_makes() {
     let collation =
@@ -119,7 +121,7 @@ fn a_sequence_that_is_behind_the_texts_that_it_makes() {
         ("create domain word as varchar(30)", "word default nextval('s')"),
         (collation, "text collate loose default nextval('s')"),
     ] {
-        // What no number is written like cannot be in the way: 021 is not 21.
+        // A text that no number is written as cannot conflict: 021 is not 21.
         let filled = Filled::new(&format!(
             "{more}; create sequence s;
              create table w (k int primary key default 99, id {column} unique, v int);
@@ -136,7 +138,8 @@ fn a_sequence_that_is_behind_the_texts_that_it_makes() {
     }
 }
 
-/// Its texts are no numbers of the sequence, and the number among them is not one of its texts.
+/// The gate would close because of a text that cannot conflict: this column's texts are not plain
+/// numbers of the sequence, and the number among them is not a text that its default makes.
 #[test]
 fn a_text_that_is_made_of_more_than_the_sequence_it_owns() {
     let filled = Filled::new(
@@ -171,7 +174,7 @@ fn a_sequence_that_is_behind_a_domain_of_numbers() {
         filled.closes("select setval('s', 9)", behind, "duplicate key");
         filled.opens("select setval('s', 20)");
     }
-    // A default of the column's own goes before the domain's.
+    // A column's own default takes precedence over the domain's.
     let filled = Filled::new(
         "create sequence s; create domain d as int default nextval('s');
          create table w (k int primary key default 99, id d default 55 unique, v int);
@@ -180,7 +183,8 @@ fn a_sequence_that_is_behind_a_domain_of_numbers() {
     filled.opens("select setval('s', 9)");
 }
 
-/// Neither has a whole number, and no sequence comes to them.
+/// The gate would close because of numerics that cannot conflict: the sequence reaches none of
+/// them.
 #[test]
 fn numerics_that_no_sequence_comes_to() {
     let filled = Filled::new(
@@ -197,12 +201,12 @@ fn numerics_that_no_sequence_comes_to() {
     filled.opens("select setval('s', 20)");
     filled.opens("alter sequence s increment -1 minvalue -100; select setval('s', -3)");
     filled.opens("select setval('s', -4, false)");
-    // With nothing else in it, the column is empty.
+    // Without other rows, the column is empty.
     filled.pair.sql(Side::Target, "delete from w where k not in (1, 4)");
     filled.opens("select setval('s', 7)");
 }
 
-/// The last number in a column is a value of a row.
+/// The last number in a redacted column is a row's value, and would be shown.
 #[test]
 fn the_last_number_of_a_redacted_column_is_not_shown() {
     let table = "create sequence s;

@@ -1,4 +1,5 @@
-//! Specs of many mappings: each is planned as if it stood alone, though one statement queries hundreds.
+//! Specs of many mappings: each is planned as if it were alone, though one statement queries
+//! hundreds.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -36,7 +37,7 @@ const RELATIONS: &str = "
     create function other.twice(int) returns int language sql immutable as 'select $1 * 2';
     analyze;";
 
-/// Mappings that can be planned. The first line names each.
+/// Mappings that can be planned. The first line names the mapping.
 const GOOD: &[&str] = &[
     "name = \"plain\"\n[mapping.source]\ntable = \"public.plain\"\nchanged_at = \"at\"\n\
      [mapping.target]\ntable = \"public.plain\"\nchanged_at = \"at\"\n",
@@ -60,7 +61,7 @@ const GOOD: &[&str] = &[
      reason = \"old\"\nuntil = \"2999-01-01\"\n",
 ];
 
-/// Mappings with something wrong on one side or both.
+/// Mappings with an error on one side or both.
 const BAD: &[&str] = &[
     "name = \"missing\"\nsource.table = \"public.plian\"\ntarget.table = \"public.plain\"\n",
     "name = \"elsewhere\"\nsource.table = \"nowhere.t\"\ntarget.table = \"public.zzzzzzzzzzzz\"\n",
@@ -94,13 +95,13 @@ fn relations() -> Pair {
     pair
 }
 
-/// A spec of these mappings, each behind its own header.
+/// Returns a spec of these mappings, each with its own header.
 fn text(urls: [&str; 2], mappings: &[&str]) -> String {
     let [source, target] = urls;
     let mut text = format!(
         "version = 1\nname = \"many\"\n[source]\nurl = \"{source}\"\n[target]\nurl = \"{target}\"\n"
     );
-    // Plans name places, which are not to depend on how long the connection strings are.
+    // Plans name places in the file, which may not depend on the length of the connection strings.
     let _ = writeln!(text, "#{}", ".".repeat(600 - text.len()));
     text.push_str("[params]\nids = { type = \"int[]\", default = \"{1,2}\" }\n");
     for mapping in mappings {
@@ -109,7 +110,7 @@ fn text(urls: [&str; 2], mappings: &[&str]) -> String {
     text
 }
 
-/// What planning comes to, line by line and in order: plans and warnings, or problems.
+/// Returns the result of planning, line by line and in order: plans and warnings, or problems.
 #[tokio::main(flavor = "current_thread")]
 async fn planned(text: String, relations_at_once: usize) -> Vec<String> {
     let path = Path::new("many.toml").to_owned();
@@ -120,7 +121,7 @@ async fn planned(text: String, relations_at_once: usize) -> Vec<String> {
         Ok(prepared) => {
             let plans = prepared.plans.iter().map(|plan| {
                 let text = format!("{plan:#?}");
-                // The server writes on meanwhile.
+                // The server continues to write meanwhile.
                 let lines = text.lines().filter(|line| !line.trim().starts_with("flushed: "));
                 lines.collect::<Vec<_>>().join("\n")
             });
@@ -159,7 +160,7 @@ fn plans_are_the_same_in_batches_of_any_size() {
     }
 }
 
-/// The problems of every mapping alone, which are those of all of them together.
+/// Returns the problems of every mapping alone; all mappings together have the same problems.
 fn of_each_alone(urls: [&str; 2]) -> Vec<String> {
     let alone = BAD.iter().flat_map(|mapping| {
         let problems = planned(text(urls, &[mapping]), RELATIONS_AT_ONCE);
@@ -193,7 +194,8 @@ fn each_problem_names_its_own_mapping_among_hundreds() {
     for words in about {
         assert!(alone.iter().any(|problem| problem.contains(words)), "{words}: {alone:#?}");
     }
-    // Good ones before, between and behind them: a fragment that fails has neighbours under way.
+    // There are good mappings before, between and after them: when a fragment fails, its neighbours
+    // are in progress.
     let mut mappings = GOOD.to_vec();
     for (place, mapping) in BAD.iter().enumerate() {
         mappings.insert(2 * place.min(GOOD.len()), mapping);
@@ -228,7 +230,7 @@ fn statements_do_not_grow_with_the_number_of_mappings() {
     for side in Side::BOTH {
         pair.sql(side, "grant select on all sequences in schema public to reader");
     }
-    // Transactions that the program commits, as each server answers them.
+    // Counts the transactions that the program commits, from each server's answers.
     let asked = |mappings: usize, fragments: usize| {
         let mut rest = String::new();
         for n in 1..=mappings {

@@ -1,4 +1,4 @@
-//! What is checked before the first row is read: specs, tables, roles.
+//! The checks before the first row is read: specs, tables, roles.
 
 mod many_mappings;
 mod problems;

@@ -1,5 +1,5 @@
-//! Problems that only the servers can show, and problems of several specs: the exit code is 2, every
-//! problem is reported at once, and no connection stays behind.
+//! Problems that only the servers can show, and problems of several specs: the exit code is 2, all
+//! problems are reported at once, and no connection stays open.
 
 use pgreconcile::schema::Side;
 
@@ -23,7 +23,7 @@ fn tables() -> Pair {
     pair
 }
 
-/// What each verb says of a spec; they all say the same.
+/// Returns the problems that each verb reports for a spec; all verbs report the same.
 fn problems(pair: &Pair, text: &str, flags: &[&str]) -> Vec<Problem> {
     let spec = pair.scratch.file("spec.toml", text);
     let mut told = Vec::new();
@@ -139,7 +139,7 @@ fn what_the_catalogs_do_not_hold_is_named_at_its_place() {
             ),
             &[("the value of parameter \"low\" is not of type int8[]", "low", "{1,2}")],
         ),
-        // Every problem of every mapping at once.
+        // All problems of all mappings are reported at once.
         (
             format!("{good}where = \"id >\"\n{}", of("public.secret")),
             &[
@@ -156,7 +156,7 @@ fn what_the_catalogs_do_not_hold_is_named_at_its_place() {
     }
 }
 
-/// An operator would not know which of the two servers to mend.
+/// The message would not show which of the two servers needs a repair.
 #[test]
 fn an_unusable_server_is_named_with_side_and_remedy() {
     let (guarded, scratch) = (guarded(), Scratch::new());

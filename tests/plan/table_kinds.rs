@@ -1,4 +1,4 @@
-//! Every kind of table: what is read, what proves its key, and what would hide rows unnoticed.
+//! Every kind of table: what is read, what proves its key, and what would hide rows.
 
 use pgreconcile::schema::Side;
 
@@ -9,8 +9,8 @@ const PLAIN: &str = "create table t (id int primary key, v text);
 const SPEC: &str = "[[mapping]]\nkey = [\"id\"]\n[mapping.source]\ntable = \"public.t\"\n\
                     [mapping.target]\ntable = \"public.t\"\n";
 
-/// Asserts that a copy of the plain table agrees with it, and that three changes to what lies under it
-/// are found; `base` is where they are made.
+/// Asserts that a copy of the plain table has no difference, and that three changes to the data
+/// behind it are found; `base` is the table that is changed.
 fn holds(kind: &str, target: &str, base: &str) {
     let pair = Pair::new(PLAIN, target);
     let spec = pair.spec(SPEC);
@@ -67,7 +67,7 @@ fn a_partitioned_table_is_read_with_all_its_partitions() {
     holds("by range", &table, "t");
 }
 
-/// Rows of the children would be missing, or two rows of one key would be taken for one.
+/// Rows of the children would be missing, or two rows of one key would be counted as one.
 #[test]
 fn an_inheritance_parent_includes_children_but_its_key_not() {
     let table = "create table t (id int primary key, v text);
@@ -83,7 +83,8 @@ fn an_inheritance_parent_includes_children_but_its_key_not() {
     }
 }
 
-/// A child's row of a key that the parent has too, and one of a key of its own: neither is the parent's.
+/// The children's rows would be counted as the parent's: one child's row has a key that the parent
+/// has too, and one has a key of its own.
 #[test]
 fn a_parent_alone_is_read_without_its_children() {
     let table = "create table t (id int primary key, v text);
@@ -119,7 +120,7 @@ fn a_parent_alone_is_read_without_its_children() {
         "update only t set v = 'x' where id = 5; delete from only t where id = 7;",
     );
     compare(&["t mismatch {\"id\":\"5\"} v: \"v5\" | \"x\"", "t only_in_source {\"id\":\"7\"}"]);
-    // A script would have to leave the children alone as well, and says so nowhere.
+    // A repair script would have to leave the children alone as well, so a repair is refused.
     let found = pair.compare(&spec, &["--report", "found.jsonl"]);
     found.exits(1);
     let repair = ["repair", path, "--authority", "source", "--out", "r", "--from", "found.jsonl"];
@@ -140,7 +141,8 @@ fn only_a_table_can_be_read_without_its_children() {
     assert!(said.contains("\"only\" is for a table that others inherit from"), "{said}");
 }
 
-/// A table named `base`, and a foreign one in the same database that reads it.
+/// Returns the SQL of a table named `base`, and of a foreign table in the same database that reads
+/// it.
 fn foreign(base: &str, table: &str) -> String {
     format!(
         "{base} create extension postgres_fdw;
@@ -166,7 +168,8 @@ fn views_and_foreign_and_unlogged_tables_are_read() {
     holds("a foreign table", &foreign, "base");
 }
 
-/// What the catalog calls NOT NULL holds in none of these: rows with a NULL in their key must be reported.
+/// Rows with a NULL in their key would not be reported: the catalog marks these columns NOT NULL,
+/// but the tables can contain NULLs.
 #[test]
 fn null_keys_are_reported_where_not_null_proves_nothing() {
     let child = "create table t (id int not null, v text);
@@ -195,7 +198,7 @@ fn null_keys_are_reported_where_not_null_proves_nothing() {
         for strategy in strategies() {
             let outcome = pair.compare(&spec, &["--strategy", strategy]);
             let outcome = outcome.balances();
-            // Planners believe a foreign table's NOT NULL, where they look at it, and find no NULL.
+            // Planners that check a foreign table's NOT NULL rely on it, and find no NULL.
             if kind == "a foreign partition" || kind == "a foreign table" && version >= 170_000 {
                 let reason = outcome.exits(3).mapping()["reason"].to_string();
                 assert!(reason.contains("a key is NULL"), "{kind}: {outcome:?}");
@@ -253,7 +256,7 @@ fn what_hides_rows_or_columns_is_reported_first() {
     refused(&pair.compare(&pair.spec(SPEC), &[]), &["has not been populated", "REFRESH"]);
 }
 
-/// A view runs as its owner: what its owner may not see would be missing without a word.
+/// Rows would be missing without a message: a view runs as its owner, who may not see all of them.
 #[test]
 fn a_view_whose_owner_sees_too_little_is_refused() {
     let hidden = "create table base (id int primary key, v text);

@@ -1,5 +1,5 @@
-//! Hints: what explains most findings of a mapping is reported with its evidence, in every output that
-//! has a place for it, and nothing is claimed that holds for less than four in five.
+//! Hints: the cause of most findings of a mapping is reported with its evidence, in every output
+//! that has a place for it, and a hint holds for at least four in five.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use crate::support::{Outcome, Pair, strategies};
 
 const MAPPING: &str = "[[mapping]]\nsource.table = \"public.t\"\ntarget.table = \"public.t\"\n";
 
-/// Hints as `word columns fit/of`, in the order in which they are reported.
+/// Returns hints as `word columns fit/of`, in the order in which they are reported.
 fn hints(outcome: &Outcome) -> Vec<String> {
     let record = outcome.mapping();
     let told = |hint: &Value| {
@@ -19,7 +19,7 @@ fn hints(outcome: &Outcome) -> Vec<String> {
     record["hints"].as_array().into_iter().flatten().map(told).collect()
 }
 
-/// A table of 2,000 rows; the target's was changed by this.
+/// Creates a table of 2,000 rows; this changes the target's.
 fn pair(columns: &str, values: &str, change: &str) -> Pair {
     let table = format!(
         "create table t (id int primary key, {columns});
@@ -28,7 +28,7 @@ fn pair(columns: &str, values: &str, change: &str) -> Pair {
     Pair::new(&table, &format!("{table}\n{change}"))
 }
 
-/// What is said of one column that was changed in some rows.
+/// Returns the hints for one column that was changed in some rows.
 fn said_of(column: &str, value: &str, change: &str) -> Vec<String> {
     let change = format!("update t set v = {change} where id % 100 = 7;");
     let pair = pair(&format!("v {column}"), value, &change);
@@ -85,7 +85,7 @@ fn what_a_column_has_gone_through_is_named() {
     ] {
         let said = said_of(column, value, change);
         let expected = vec![format!("{word} v 20/20"), "one_column v 20/20".to_owned()];
-        // Of seconds that are rounded half are cut off as well.
+        // For half of the seconds, rounding and truncation have the same result.
         assert_eq!(said, expected, "{column}: {value} -> {change}");
     }
 }
@@ -204,7 +204,7 @@ fn rows_that_the_other_side_has_not_come_to_are_named() {
             assert_eq!((&hint["fit"], &hint["of"]), (&rows.into(), &rows.into()));
         }
     }
-    // A row of the target's own at the very end is one that it has come to.
+    // The target has the row at the very end, so it has reached that key.
     let pair =
         Pair::new(table, &format!("{table} delete from t where id between 29980 and 29999;"));
     let outcome = pair.compare(&pair.spec(MAPPING), &[]);

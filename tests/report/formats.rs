@@ -1,4 +1,4 @@
-//! What a run writes: records of every format to the letter, report files, exit codes.
+//! The output of a run: records of every format exactly, report files, exit codes.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
@@ -55,7 +55,8 @@ fn machine_formats_have_the_contracts_fields_in_order() {
             }
             (other, _) => panic!("{other}: {line}"),
         };
-        // Hints are there if anything is in common; "paced" is there if the server was busy.
+        // `hints` is there if findings have something in common; `paced` is there if the server was
+        // busy.
         let fields = names(line).replace(" paced", "");
         assert_eq!(fields.trim_end_matches(" hints"), expected);
         assert_eq!(line["version"], 1, "{line}");
@@ -89,7 +90,7 @@ fn machine_formats_have_the_contracts_fields_in_order() {
         assert_eq!(document[part].as_array().unwrap(), &outcome.records(kind), "{part}");
     }
 
-    // And so does the table, a line per differing column.
+    // The table does too, with a line per differing column.
     let csv = read(&pair, "a.csv");
     let mut rows = csv.lines();
     assert_eq!(
@@ -152,7 +153,7 @@ fn several_specs_report_in_turn_and_exit_with_the_worst_code() {
         let outcome = of(specs, "csv");
         assert_eq!(outcome.stdout.matches("mapping,kind,").count(), 1, "{}", outcome.stdout);
     }
-    // One that cannot be planned keeps the other from being run.
+    // A spec that cannot be planned prevents the run of the other.
     pair.scratch.file(
         "specs/3.toml",
         &(HEAD.replace("test", "three") + &MAPPING.replace("public.t", "public.no")),
@@ -225,7 +226,7 @@ fn a_report_file_is_private_and_replaced_only_when_complete() {
         assert_eq!(mode & 0o777, 0o600, "{name}");
         assert_ne!(read(&pair, name), "old");
     }
-    // Whatever is refused is refused before anything is read, and leaves what was there.
+    // An output file that is refused is refused before any row is read, and is left unchanged.
     let open = pair.scratch.path().join("open");
     std::fs::create_dir(&open).unwrap();
     std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o777)).unwrap();
@@ -258,7 +259,8 @@ fn a_report_file_is_private_and_replaced_only_when_complete() {
     assert_eq!(files, ["old.json", "open", "r.CSV", "r.json", "r.jsonl", "spec.toml"]);
 }
 
-/// `script` runs a command on a terminal of its own and copies what it shows.
+/// Control characters would reach a terminal, or values in a pipe would be changed. `script` runs a
+/// command on its own terminal and copies the output.
 #[test]
 fn csv_is_escaped_on_a_terminal_and_exact_in_a_pipe() {
     let table = "create table t (id int primary key, v text)";

@@ -1,5 +1,5 @@
-//! Files that the program writes where another user may have put files before: links, owners and modes;
-//! and what a killed process leaves beside a report.
+//! Output files in places where another user may have put files before: links, owners and modes;
+//! and the files that a killed process leaves beside a report.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
@@ -25,7 +25,7 @@ fn is_root() -> bool {
     id.stdout == b"0\n"
 }
 
-/// A spec of servers that do not exist: output files are opened before connecting.
+/// Creates a spec of servers that do not exist: output files are opened before connecting.
 fn scratch() -> Scratch {
     let scratch = Scratch::new();
     scratch.file("spec.toml", &format!("{HEAD}{MAPPING}"));
@@ -38,7 +38,7 @@ fn compared(scratch: &Scratch, flags: &[&str]) -> Outcome {
     program.current_dir(scratch.path()).args(&["compare", "spec.toml"]).args(flags).run()
 }
 
-/// Why the ledger is not used, from the only warning; empty if it is used.
+/// Returns why the ledger is not used, from the only warning; empty if it is used.
 fn unused(outcome: &Outcome, ledger: &str) -> String {
     let warning = format!("warning: this run is not stored: ledger {ledger}: ");
     let mut lines = outcome.exits(2).stderr.lines().filter_map(|line| line.strip_prefix(&warning));
@@ -79,7 +79,7 @@ fn planted_files_of_a_ledger_are_refused_and_left_alone() {
         assert_eq!(unused(&outcome, "l.db"), format!("{name} {why}"), "{}", outcome.stderr);
         assert_eq!(std::fs::read_to_string(&victim).unwrap(), "victim");
         planted += 1;
-        // A link that leads nowhere creates nothing there.
+        // A dangling link does not create its target.
         std::fs::remove_file(&victim).unwrap();
         let outcome = compared(&scratch, &["--ledger", "l.db"]);
         assert!(why != link || unused(&outcome, "l.db").ends_with(why), "{}", outcome.stderr);
@@ -94,7 +94,7 @@ fn planted_files_of_a_ledger_are_refused_and_left_alone() {
     fault::FILE_PLANTED.tried(planted);
 }
 
-/// A journal would be rolled back into the ledger, a write-ahead log read as a part of it.
+/// A planted journal would be rolled back into the ledger, a write-ahead log read as a part of it.
 #[test]
 fn a_ledger_is_not_read_with_a_planted_journal() {
     let scratch = scratch();
@@ -191,7 +191,8 @@ fn a_report_replaces_nothing_but_a_regular_file() {
     assert_eq!(std::fs::read_to_string(scratch.path().join("victim")).unwrap(), "victim");
 }
 
-/// What root must not do is one question, what another user can do with root's files a different one.
+/// An ordinary user would use another user's files, or refuse root's folders. What root may not do
+/// is tested separately.
 #[test]
 fn an_ordinary_user_trusts_roots_folders_and_no_file_of_another() {
     if !is_root() {
@@ -230,7 +231,7 @@ fn an_ordinary_user_trusts_roots_folders_and_no_file_of_another() {
     said_of("--report", "shared/r.json", "can be written by group 65534");
     folder("other", OTHER, group, 0o770);
     said_of("--report", "other/r.json", "folder other is owned by user 65534");
-    // A lock, and a ledger, that root left in a folder of this user.
+    // A lock and a ledger that root left in this user's folder.
     for name in ["l.db.lock", "l.db"] {
         let path = home.path().join(name);
         std::fs::write(&path, "").unwrap();
@@ -260,7 +261,7 @@ fn a_killed_run_leaves_no_rows_beside_its_report() {
         names.sort();
         names
     };
-    // It goes no further than the pipe that is its stdout takes, and cannot end before it is killed.
+    // The run blocks when the pipe at its stdout is full, and cannot end before it is killed.
     let begin = || {
         let flags = ["--report", "r.jsonl", "--format", "jsonl", "--quiet"];
         let mut running = compare(&pair, &spec).args(&flags).spawn();
@@ -276,7 +277,7 @@ fn a_killed_run_leaves_no_rows_beside_its_report() {
     let draft = left.iter().find(|name| name.starts_with(".pgreconcile-report-"));
     let text = std::fs::read_to_string(pair.scratch.path().join(draft.unwrap())).unwrap();
     assert!(text.contains("CANARY"), "{text}");
-    // A run that is under way keeps its own, the dead one's goes.
+    // A run in progress keeps its own file; the dead run's is removed.
     let (mut running, lines) = begin();
     assert!(files().len() == 2 && !files().contains(draft.unwrap()), "{:?}", files());
     let spec = pair.scratch.file("few.toml", &format!("{HEAD}{MAPPING}where = \"id < 9\"\n"));

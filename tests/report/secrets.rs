@@ -1,5 +1,5 @@
-//! What no output may contain: passwords anywhere, row values on stderr, and values that would run as
-//! something else where they are read.
+//! What no output may contain: passwords anywhere, row values on stderr, and values that a reader
+//! of the output would execute.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -34,7 +34,7 @@ const CALLS: [&[&str]; 9] = [
     &["compare", "--jobs", "0"],
 ];
 
-/// Everything that a call has said and written.
+/// Returns everything that a call has printed and written.
 fn everything(outcome: &Outcome, scratch: &Scratch) -> String {
     let mut all = format!("{}{}", outcome.stdout, outcome.stderr);
     for name in ["r.json", "r.csv", "r.jsonl"] {
@@ -165,7 +165,7 @@ fn no_value_of_a_row_stands_in_a_line_on_stderr() {
     }
 }
 
-/// Values that something somewhere would take for more than text.
+/// Values that some program would interpret as more than text.
 const HOSTILE: [&str; 42] = [
     "=1+1",
     "=cmd|'/c calc'!A0",
@@ -211,7 +211,7 @@ const HOSTILE: [&str; 42] = [
     "",
 ];
 
-/// The same, and one that is very long.
+/// Returns the same values, and one that is very long.
 fn hostile() -> Vec<String> {
     let mut values: Vec<String> = HOSTILE.iter().map(|value| (*value).to_owned()).collect();
     values.push("=long\u{1b}".repeat(10_000));
@@ -228,7 +228,7 @@ fn inserts() -> String {
     rows.collect()
 }
 
-/// A pair whose source has every hostile value, as a value and as a key.
+/// Creates a pair whose source has every hostile value, as a value and as a key.
 fn hostile_rows() -> Pair {
     let tables = "create table t (id int primary key, v text);
         create table k (k text collate \"C\" primary key, id int);";
@@ -244,7 +244,7 @@ fn hostile_rows() -> Pair {
     pair
 }
 
-/// The key as the table `k` holds it.
+/// Returns the key as the table `k` holds it.
 fn key_of(value: &str) -> String {
     value.chars().take(200).collect()
 }
@@ -343,7 +343,7 @@ fn hostile_names_are_as_inert_as_values() {
     harmless(&plan.exits(0).stdout);
     let check = pair.program().args(&["check", spec]).run();
     harmless(&check.exits(0).stderr);
-    // And in what a server says of them.
+    // The same holds for a server's message about them.
     let text =
         std::fs::read_to_string(spec).unwrap() + "where = \"\\\"no\\u001b[31m\\u202e\\\" > 1\"\n";
     let wrong = pair.scratch.file("wrong.toml", &text);
