@@ -105,7 +105,7 @@ impl Runner {
         }
     }
 
-    /// Returns the floor that it is compared with. A floor's floor is itself.
+    /// Returns the floor with which it is compared. A floor is its own floor.
     fn floor(self) -> Runner {
         match self {
             Runner::FloorStream | Runner::Stream | Runner::Repair => Runner::FloorStream,
@@ -170,7 +170,7 @@ fn main() {
 /// Times everything of one workload, round by round.
 fn measure(workload: &Workload, cluster: &Cluster, programs: &[Program], rounds: usize) -> Times {
     let mut times = Times::new();
-    // One round warms up.
+    // The first round is a warm-up.
     for round in 0..=rounds {
         for runner in workload.runners() {
             let programs = if runner.is_floor() { &programs[..1] } else { programs };

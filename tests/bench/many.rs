@@ -31,7 +31,7 @@ pub(crate) fn measure(
             let planning = Planning { mappings, samples: Vec::new() };
             plannings.entry(program.build).or_default().push(planning);
         }
-        // One round warms up.
+        // The first round is a warm-up.
         for round in 0..=rounds {
             for program in alternated(programs, round) {
                 let mut check = program.command("check", SPEC);

@@ -35,7 +35,7 @@ struct Comparison {
     peak_kib: Option<(u64, u64)>,
 }
 
-/// Returns everything that both programs were measured in; nothing without `--against`.
+/// Returns everything in which both programs were measured; nothing without `--against`.
 fn comparisons(measured: &Measured) -> Vec<Comparison> {
     let of_samples = |workload: &str, what: &str, old: &[Sample], new: &[Sample]| Comparison {
         workload: workload.to_owned(),
@@ -60,7 +60,7 @@ fn comparisons(measured: &Measured) -> Vec<Comparison> {
     }
     if let (Some(old), Some(new)) = (measured.pace.get(&Build::Old), measured.pace.get(&Build::New))
     {
-        // What the application loses, so that here, too, above 1 is worse.
+        // The share that the application loses, so that a value above 1 is worse here too.
         let slowdown = |round: pace::Round| 1.0 / round.kept();
         all.push(Comparison {
             workload: "pace".to_owned(),

@@ -1,10 +1,11 @@
 //! Which share of its throughput an application keeps while a comparison with `--jobs 1` runs.
 //!
-//! `pgbench` writes at full speed with four clients: alone, beside a comparison, and alone again. The
-//! throughput beside the comparison is divided by the mean of the other two, because other work on the
-//! machine varies. The ratio of the other two is the control: it shows the error of a round. `pgbench`
-//! writes to the database that is compared, and autovacuum is on, so rows that a snapshot keeps from
-//! being cleaned up slow it down. Each measurement begins with a vacuum and a checkpoint.
+//! `pgbench` writes at full speed with four clients: alone, beside a comparison, and alone again.
+//! The throughput beside the comparison is divided by the mean of the other two, because other work
+//! on the machine varies. The ratio of the other two is the control: it shows the error of a round.
+//! `pgbench` writes to the database that is compared, and autovacuum is on, so rows that a snapshot
+//! keeps from being cleaned up slow it down. Each measurement begins with a vacuum and a
+//! checkpoint.
 
 use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};
@@ -22,7 +23,7 @@ use crate::workload::Workload;
 #[derive(Default)]
 pub(crate) struct Pace {
     pub(crate) rounds: Vec<Round>,
-    /// The age of the oldest transaction of ours that the server saw, in seconds.
+    /// The age of the program's oldest transaction that the server reported, in seconds.
     pub(crate) oldest: f64,
 }
 
@@ -40,7 +41,7 @@ impl Round {
         self.beside / f64::midpoint(self.before, self.after)
     }
 
-    /// Returns what the same share is where nothing runs beside it.
+    /// Returns the same share without a comparison beside it.
     pub(crate) fn control(self) -> f64 {
         self.after / self.before
     }
@@ -89,7 +90,7 @@ pub(crate) fn measure(
     VACUUMED.iter().for_each(|setting| drop(cluster.sql("postgres", setting)));
     assert!(filled.success());
     let mut paces: BTreeMap<Build, Pace> = BTreeMap::new();
-    // One round warms up.
+    // The first round is a warm-up.
     for round in 0..=rounds {
         for program in alternated(programs, round) {
             let (before, _) = throughput(cluster, &database, || None);
@@ -115,8 +116,8 @@ fn pgbench(cluster: &Cluster, database: &str, flags: &[&str]) -> Command {
     pgbench
 }
 
-/// Returns transactions per second, and the age of our oldest transaction, while comparisons run one
-/// after the other.
+/// Returns transactions per second, and the age of the program's oldest transaction, while
+/// comparisons run one after the other.
 fn throughput(
     cluster: &Cluster,
     database: &str,

@@ -1,7 +1,7 @@
 //! The programs that are timed: the one of this build, and with `--against` an older one.
 //!
-//! Each has a folder for its specs, ledgers, reports and repairs, so that neither reads files of the
-//! other: their formats may differ.
+//! Each has a folder for its specs, ledgers, reports and repairs, so that neither reads files of
+//! the other: their formats may differ.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -50,8 +50,8 @@ impl Program {
     }
 }
 
-/// Returns the programs in the order in which they run in a round. It alternates: the second one may
-/// find pages in the cache that the first one read.
+/// Returns the programs in the order in which they run in a round. It alternates: the second one
+/// may find pages in the cache that the first one read.
 pub(crate) fn alternated(programs: &[Program], round: usize) -> impl Iterator<Item = &Program> {
     let count = programs.len();
     (0..count).map(move |at| &programs[(at + round) % count])

@@ -1,8 +1,8 @@
 //! Medians of measured times, and ratios between those of two programs.
 //!
-//! On a shared machine times drift. The two programs of a comparison run alternately, so the two times
-//! of one round were measured under nearly the same load, and the spread of the rounds' ratios shows
-//! how much of a difference is noise.
+//! On a shared machine times drift. The two programs of a comparison run alternately, so the two
+//! times of one round were measured under nearly the same load, and the spread of the rounds'
+//! ratios shows how much of a difference is noise.
 
 /// Returns the median: the upper one of two.
 pub fn median(values: &[f64]) -> f64 {

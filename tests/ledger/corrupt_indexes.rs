@@ -1,5 +1,5 @@
-//! Flipped bits in the columns by which runs are found: none of them hides a run, so that neither the
-//! gate nor `--resume` falls back on the runs before it.
+//! Flipped bits in the columns by which runs are found: none of them hides a run, so neither the
+//! gate nor `--resume` uses an older run instead.
 //!
 //! Every byte of every value of every run and of its fingerprint is flipped, in both stores.
 
@@ -10,10 +10,10 @@ use pgreconcile::ledger::{Location, Recorder, Resumable, Store};
 use crate::support::Scratch;
 use crate::support::ledger_database::LedgerDatabase;
 
-/// The tables whose rows say which runs there are.
+/// The tables whose rows list the runs.
 const TABLES: [&str; 2] = ["run", "terms"];
 
-/// Another hand than the program's in a ledger.
+/// A second connection to a ledger, besides the program's.
 enum Hand {
     File(rusqlite::Connection),
     Server(tokio_postgres::Client),
@@ -45,7 +45,7 @@ impl Hand {
         }
     }
 
-    /// Returns the rows of a question, whose columns are texts or null.
+    /// Returns the rows of a query, whose columns are texts or null.
     async fn asks(&self, sql: &str) -> Vec<Vec<Option<String>>> {
         match self {
             Hand::File(file) => {
@@ -61,8 +61,8 @@ impl Hand {
         }
     }
 
-    /// Returns the columns of a table with what shows each as text: numbers as they are, others in
-    /// hexadecimal digits.
+    /// Returns the columns of a table with the expression that shows each as text: numbers in
+    /// decimal, others in hexadecimal digits.
     async fn columns(&self, table: &str) -> Vec<(String, &'static str, String)> {
         let sql = match self {
             Hand::File(_) => format!("select name, lower(type) from pragma_table_info('{table}')"),
@@ -101,7 +101,7 @@ impl Hand {
     }
 }
 
-/// The bytes of a value as it is shown.
+/// Returns the bytes of a value from its text.
 fn bytes(kind: &str, shown: &str) -> Vec<u8> {
     if kind == "number" {
         return shown.parse::<i64>().unwrap().to_le_bytes().to_vec();
@@ -110,7 +110,7 @@ fn bytes(kind: &str, shown: &str) -> Vec<u8> {
     (0..shown.len()).step_by(2).map(digit).collect()
 }
 
-/// Writes a run of spec "x", or of another. It is killed if it has no verdict.
+/// Writes a run of spec "x", or of another. It counts as killed if it has no verdict.
 async fn add(location: &Location, spec: &str, id: &str, verdict: Option<Verdict>) {
     let mut recorder = Recorder::new(Store::create(location).await.unwrap(), "compare");
     recorder.set_run_fingerprint("asked".to_owned());
@@ -122,7 +122,7 @@ async fn add(location: &Location, spec: &str, id: &str, verdict: Option<Verdict>
     assert!(recorder.problem().is_none());
 }
 
-/// The newest run differs, and supersedes the one before it, which was killed.
+/// The newest run reports differences, and supersedes the previous one, which was killed.
 async fn is_hidden_by_no_flip(location: &Location) -> u64 {
     for (spec, id, verdict) in [
         ("x", "A", Some(Verdict::Clean)),
@@ -167,8 +167,8 @@ async fn is_hidden_by_no_flip(location: &Location) -> u64 {
                     flips += 1;
                     let read = runs().await;
                     let said = || format!("{update}: {read:#?} for {written:#?}");
-                    // A run that is not told as it was written is there as a damaged one, which stands
-                    // no earlier than it did.
+                    // A run that is not read as it was written is read as a damaged one, whose
+                    // place is not before its old one.
                     let mut rest = written.iter();
                     for run in read.iter().flatten() {
                         assert!(rest.any(|known| known.as_ref() == Some(run)), "{}", said());

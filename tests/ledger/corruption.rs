@@ -1,8 +1,8 @@
-//! Flipped bits in a ledger: no verdict rests on a value that is not what was written, and nothing
-//! panics.
+//! Flipped bits in a ledger: no verdict depends on a value that differs from the written one, and
+//! nothing panics.
 //!
-//! SQLite's and PostgreSQL's own checks say nothing of a flipped bit in a value, so the flips are made
-//! through SQL: any value of any row, the columns of keys among them.
+//! SQLite's and PostgreSQL's own checks do not detect a flipped bit in a value, so the flips are
+//! made through SQL: any value of any row, including the columns of keys.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -33,8 +33,8 @@ const TABLES: [&str; 11] = [
     "coverage",
 ];
 
-/// A table whose last chunk takes as long as `pause` says, with some thousand one-sided rows in a row,
-/// and one that no index serves.
+/// A table whose last chunk takes `pause`, with some thousand consecutive one-sided rows, and a
+/// table that no index supports.
 const SOURCE: &str = "
     create table pause as select 60.0::float8 as s;
     create table t (id int primary key, v int, w text);
@@ -61,7 +61,7 @@ source.where = \"v < 3000 or pg_sleep((select s from public.pause)) is not null\
 target.table = \"public.t\"
 ";
 
-/// Numbers that look random and are the same in every run of the test.
+/// Pseudorandom numbers, the same in every run of the test.
 struct Dice(u64);
 
 impl Dice {
@@ -79,12 +79,12 @@ fn comparing(pair: &Pair, ledger: &str, flags: &[&str]) -> Program {
     pair.comparing(&spec, &flags).without("PGRECONCILE_LEDGER")
 }
 
-/// A run that was interrupted in its last chunk, and what it would have said otherwise.
+/// Runs a comparison that is interrupted in its last chunk.
 fn interrupted(pair: &Pair, ledger: &str, signals: &[&str]) {
     pair.sql(Side::Source, "update pause set s = 60");
     let mut run = comparing(pair, ledger, &[]).start();
     run.await_line("kind=\"only_in_source\" disposition=\"confirmed\" rows=1");
-    // What it has said is written within half a second, and then there is no more to say.
+    // Its results are written within half a second; after that there are no more.
     pair.clusters.source.await_answer(
         &pair.database,
         "select count(*) > 0 from pg_stat_activity where datname = current_database()
@@ -99,7 +99,7 @@ fn interrupted(pair: &Pair, ledger: &str, signals: &[&str]) {
     pair.sql(Side::Source, "update pause set s = 0");
 }
 
-/// What a run says, but for when, how long and how much was read again.
+/// The output of a run without times, durations and the number of rows read again.
 fn essence(outcome: &Outcome) -> (Vec<String>, Vec<Value>) {
     let mut mappings = outcome.balances().records("mapping");
     for mapping in &mut mappings {
@@ -117,7 +117,7 @@ fn columns(ledger: &rusqlite::Connection, table: &str) -> Vec<(String, bool)> {
     rows.unwrap().map(Result::unwrap).collect()
 }
 
-/// Flips a bit of a value in a ledger file. Tells which; nothing if there is no such value.
+/// Flips a bit of a value in a ledger file. Returns which one, or `None` if there is no such value.
 fn flip(file: &Path, (table, column): (&str, &str), dice: &mut Dice) -> Option<String> {
     let ledger = rusqlite::Connection::open(file).unwrap();
     ledger.pragma_update(None, "synchronous", "off").unwrap();
@@ -140,7 +140,7 @@ fn flip(file: &Path, (table, column): (&str, &str), dice: &mut Dice) -> Option<S
     let mut params = row.clone();
     params[0] = flipped;
     let update = format!("update {table} set {column} = {cast} where {place}");
-    // Where a row of that key is, there cannot be another.
+    // A second row with an existing key is impossible.
     let changed = ledger.execute(&update, rusqlite::params_from_iter(&params)).ok()?;
     assert_eq!(changed, 1);
     Some(format!("{table}.{column} at {:?}: {:?}", &row[1..], params[0]))
@@ -153,7 +153,7 @@ fn bit_flipped(bytes: &[u8], dice: &mut Dice) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Every column of every table, as long as there is a value in it.
+/// Every column of every table that has a value in it.
 fn all_columns(file: &Path) -> Vec<(&'static str, String)> {
     let ledger = rusqlite::Connection::open(file).unwrap();
     let filled = |table: &str, column: &str| {
@@ -167,7 +167,7 @@ fn all_columns(file: &Path) -> Vec<(&'static str, String)> {
     TABLES.into_iter().flat_map(of).collect()
 }
 
-/// Does this for each number, some at a time.
+/// Runs this for each number, several at a time.
 fn each(numbers: usize, work: impl Fn(usize) + Sync) {
     let next = std::sync::atomic::AtomicUsize::new(0);
     std::thread::scope(|scope| {
@@ -185,7 +185,8 @@ fn each(numbers: usize, work: impl Fn(usize) + Sync) {
     });
 }
 
-/// Some of these made runs complete that had lost findings, and some panicked.
+/// Runs that had lost findings would be taken for complete, or the program would panic, as some
+/// did.
 #[test]
 fn a_flipped_bit_never_changes_a_resumed_runs_result() {
     let pair = Pair::new(SOURCE, TARGET);
@@ -234,7 +235,7 @@ fn a_flipped_bit_never_changes_a_resumed_runs_result() {
     );
 }
 
-/// The newest of three runs found differences, and the gate wants two clean ones.
+/// The newest of three runs found differences, and the gate requires two clean ones.
 #[test]
 fn a_flipped_bit_neither_opens_the_gate_nor_changes_a_report() {
     let pair = Pair::new(SOURCE, TARGET);
@@ -290,7 +291,7 @@ fn a_flipped_bit_neither_opens_the_gate_nor_changes_a_report() {
     assert!(same > 20 && refused > 20);
 }
 
-/// All that a ledger says of a spec, fact by fact; what it refuses to say is no fact.
+/// Lists all that a ledger returns for a spec, fact by fact; what it refuses to return is no fact.
 async fn facts(url: &str) -> BTreeSet<String> {
     let mut facts = BTreeSet::new();
     let Ok(Some(store)) = Store::read(&Location::Database(url.to_owned())).await else {
@@ -335,7 +336,8 @@ async fn facts(url: &str) -> BTreeSet<String> {
     facts
 }
 
-/// Nothing is read that was not written, whichever value of whichever row is another.
+/// A damaged value would be used: no value that differs from the written one is returned, whichever
+/// row it is in.
 #[test]
 fn a_value_changed_by_others_in_postgresql_is_not_used() {
     let (pair, keeper) = (Pair::new(SOURCE, TARGET), LedgerDatabase::new());
@@ -350,8 +352,8 @@ fn a_value_changed_by_others_in_postgresql_is_not_used() {
     {
         assert!(written.iter().any(|fact| fact.contains(part)), "{part}: {written:#?}");
     }
-    // One value of every column in each of two rows; of the counter of numbers nothing is read but that
-    // the next one is larger than those of all runs.
+    // One value of every column in each of two rows. The counter of numbers is read only to get a
+    // next number, which must be larger than those of all runs.
     let cells = keeper.sql(
         "select string_agg(table_name || ' ' || column_name || ' ' || data_type, ',')
          from information_schema.columns where table_schema = 'pgreconcile'
@@ -404,8 +406,8 @@ fn a_value_changed_by_others_in_postgresql_is_not_used() {
     assert!(tried > 70);
 }
 
-/// A process of many was killed; what it had compared, and what was left, is damaged before another
-/// one goes on.
+/// A damaged ledger would be used: a process of many was killed, and what it had compared, and what
+/// was left, is damaged before another process continues.
 #[test]
 fn damage_to_a_run_of_many_processes_is_read_again() {
     let fill = |value: &str| {
@@ -465,14 +467,14 @@ fn damage_to_a_run_of_many_processes_is_read_again() {
     }
 }
 
-/// Nothing says of the checkpoints of 0.1.0 whether they are as they were written.
+/// Damaged checkpoints of 0.1.0 would be used: they have no checksums.
 #[test]
 fn a_run_that_0_1_0_left_is_read_from_its_start() {
     let pair = Pair::new(SOURCE, TARGET);
     pair.spec(MAPPINGS);
     interrupted(&pair, "old.db", &["TERM", "TERM"]);
     let whole = comparing(&pair, "whole.db", &[]).run();
-    // What 0.1.0 wrote is this without what has been added since.
+    // The format of 0.1.0 is this one without what has been added since.
     let ledger = rusqlite::Connection::open(pair.scratch.path().join("old.db")).unwrap();
     for table in TABLES {
         ledger.execute(&format!("alter table {table} drop column checksum"), []).unwrap();

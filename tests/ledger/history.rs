@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::support::report::{compare, diverged, in_shell};
 use crate::support::{HEAD, MAPPING, Outcome, Pair, Program, refused};
 
-/// A call of `compare` that waits for nothing and is remembered beside the spec.
+/// A call of `compare` with `settle = 0` and a ledger beside the spec.
 fn comparing(pair: &Pair, spec: &Path, flags: &[&str]) -> Program {
     pair.comparing(spec, flags).without("PGRECONCILE_LEDGER")
 }
@@ -20,7 +20,7 @@ fn within(condition: &str) -> String {
     MAPPING.replace("public.t\"\n", &format!("public.t\"\nwhere = \"{condition}\"\n"))
 }
 
-/// Each finding's key with when it was first seen and in how many runs, by key.
+/// Returns each finding's key with its first run and the number of runs that found it, by key.
 fn sights(outcome: &Outcome) -> Vec<(String, String, u64)> {
     let sight = |finding: &Value| {
         let key = finding["key"]["id"].as_str().unwrap().to_owned();
@@ -46,7 +46,7 @@ fn findings_show_when_and_in_how_many_runs_they_were_seen() {
     let spec = pair.spec(MAPPING);
     let first = comparing(&pair, &spec, &[]).run();
     assert_eq!(runs(first.exits(1)), counted(&[("2", 1), ("4", 1), ("5", 1)]));
-    // One is mended, one gets other values, one is new.
+    // One row is corrected, one gets other values, one is new.
     pair.sql(Side::Target, "insert into t values (4, 'v4', 4); update t set v = 'x' where id = 2");
     pair.sql(Side::Target, "update t set v = 'y' where id = 1");
     let second = comparing(&pair, &spec, &["--report", "two.csv"]).run();
@@ -56,17 +56,17 @@ fn findings_show_when_and_in_how_many_runs_they_were_seen() {
     };
     assert_eq!(since(&second, "2"), since(&first, "2"));
     assert!(since(&second, "1") > since(&first, "2"));
-    // It comes back: it has been seen in two runs, and first in the first.
+    // It differs again: it was found in two runs, first in the first.
     pair.sql(Side::Target, "delete from t where id = 4");
     let third = comparing(&pair, &spec, &["--strategy", "stream"]).run();
     assert_eq!(runs(third.exits(1)), counted(&[("1", 2), ("2", 3), ("4", 2), ("5", 3)]));
     for key in ["2", "4", "5"] {
         assert_eq!(since(&third, key), since(&first, key));
     }
-    // Every output says so.
+    // Every output reports this.
     let csv = std::fs::read_to_string(pair.scratch.path().join("two.csv")).unwrap();
     assert!(csv.lines().any(|line| line.ends_with(&format!("{},2", since(&first, "5")))), "{csv}");
-    // Without a ledger nothing is known and nothing is kept.
+    // Without a ledger nothing is read and nothing is stored.
     let alone =
         compare(&pair, &spec).without("PGRECONCILE_LEDGER").args(&["--ledger", "off"]).run();
     assert!(alone.exits(1).stdout.contains("no ledger: not stored, not locked"));
@@ -74,7 +74,7 @@ fn findings_show_when_and_in_how_many_runs_they_were_seen() {
     assert_eq!(runs(&fourth), counted(&[("1", 3), ("2", 4), ("4", 3), ("5", 4)]));
 }
 
-/// Each finding's key with what became of it since it was last seen.
+/// Returns each finding's key with its change since it was last found.
 fn recurrences(outcome: &Outcome) -> Vec<String> {
     let told = |finding: &Value| format!("{} {}", finding["key"]["id"], finding["recurrence"]);
     let mut told: Vec<String> = outcome.records("finding").iter().map(told).collect();
@@ -82,7 +82,8 @@ fn recurrences(outcome: &Outcome) -> Vec<String> {
     told
 }
 
-/// What stays as it is is no lag, and what comes and goes may well be.
+/// Lag would be mistaken for a difference: a difference that does not change is no lag, one that
+/// comes and goes may be.
 #[test]
 fn findings_show_whether_they_stayed_or_came_back() {
     let pair = diverged();
@@ -92,7 +93,7 @@ fn findings_show_whether_they_stayed_or_came_back() {
     assert_eq!(recurrences(&first), ["\"2\" null", "\"4\" null", "\"5\" null"]);
     assert!(!first.stdout.contains("recurrence"), "{}", first.stdout);
     pair.sql(Side::Target, "insert into t values (4, 'v4', 4); update t set v = 'x' where id = 2");
-    // A run of a part misses it, and that says nothing; a whole one does.
+    // A partial run does not find it, which proves nothing; a complete run does.
     run(&["--mapping", "t"]).exits(1);
     assert_eq!(recurrences(&run(&[])), ["\"2\" \"same\"", "\"5\" \"same\""]);
     pair.sql(Side::Target, "delete from t where id = 4; update t set v = 'y' where id = 2");
@@ -199,7 +200,7 @@ fn a_second_run_ends_at_once_and_a_dead_one_holds_no_lock() {
     for words in ["error: another run is under way: process ", "test.db.lock", "hint: "] {
         assert!(second.stderr.contains(words), "{}", second.stderr);
     }
-    // Of several specs the others are run, and the worst code counts.
+    // If one of several specs fails, the others are run, and the worst exit code counts.
     let other = format!("{HEAD}{}", within("id = 1")).replace("\"test\"", "\"other\"");
     let other = pair.scratch.file("other.toml", &other);
     let both = comparing(&pair, &spec, &[other.to_str().unwrap()]).run();
@@ -266,7 +267,7 @@ fn an_unusable_ledger_costs_one_warning_only() {
         assert_eq!(outcome.stderr.matches("warning: ").count(), 1, "{}", outcome.stderr);
         assert!(outcome.stderr.contains(why), "{why}: {}", outcome.stderr);
     };
-    // Damaged from the start, and in the middle.
+    // Damaged from the start, and during the run.
     std::fs::write(&file, "this is no database, whatever its name says".repeat(100)).unwrap();
     warned(&with("l.db"), "it is damaged");
     assert!(std::fs::read(&file).unwrap().starts_with(b"this is no database"));
@@ -276,14 +277,14 @@ fn an_unusable_ledger_costs_one_warning_only() {
     bytes[4096..].fill(0xa5);
     std::fs::write(&file, &bytes).unwrap();
     warned(&with("l.db"), "ledger l.db: ");
-    // No place for it.
+    // The ledger's path cannot be created.
     warned(&with("no/l.db"), "No such file or directory");
     warned(&with("spec.toml/l.db"), "Not a directory");
     std::fs::create_dir(pair.scratch.path().join("folder.db")).unwrap();
     warned(&with("folder.db"), "folder.db");
     std::fs::write(pair.scratch.path().join(".pgreconcile"), "in the way").unwrap();
     warned(&comparing(&pair, &spec, &[]).run(), ".pgreconcile");
-    // A file that not even root can write to.
+    // A file that even root cannot write to.
     let full = in_shell(
         &pair,
         "ulimit -f 8; trap '' XFSZ; exec \"$BIN\" compare spec.toml --settle 0s --ledger full.db --quiet",
@@ -291,7 +292,7 @@ fn an_unusable_ledger_costs_one_warning_only() {
     assert_eq!(full.exits(1).stderr, "");
 }
 
-/// Sets a ledger's version, which stands at a known place of the file.
+/// Sets a ledger's version, which is at a fixed offset of the file.
 fn set_version(file: &Path, version: u32) {
     let mut bytes = std::fs::read(file).unwrap();
     bytes[60..64].copy_from_slice(&version.to_be_bytes());
@@ -313,7 +314,7 @@ fn a_newer_ledger_is_read_and_never_written() {
         assert!(outcome.stderr.contains("a newer version of this program"), "{}", outcome.stderr);
     }
     assert!(std::fs::read(&file).unwrap() == before, "it was written");
-    // What has to be written down for the next call to go on behind it is refused.
+    // A call whose progress has to be stored for the next call is refused.
     for flags in [&["--slice", "--deadline", "9s"][..], &["--resume"]] {
         let flags = [flags, &["--ledger", "l.db"]].concat();
         let told = refused(&pair.comparing(&spec, &flags).run());
@@ -333,13 +334,13 @@ fn a_place_that_is_a_slip_is_refused() {
     }
 }
 
-/// A call of another verb over the ledger beside the spec, without any of the spec's variables.
+/// A call of another verb with the ledger beside the spec, without any of the spec's variables.
 fn telling(pair: &Pair, arguments: &[&str]) -> Outcome {
     let program = Program::new().current_dir(pair.scratch.path()).args(arguments);
     program.without("PGRECONCILE_LEDGER").run()
 }
 
-/// A reader could not tell whether differences grow or shrink.
+/// A reader could not determine whether differences increase or decrease.
 #[test]
 fn history_lists_runs_and_what_changed_between_them() {
     let pair = diverged();
@@ -364,7 +365,7 @@ fn history_lists_runs_and_what_changed_between_them() {
     let runs: Vec<_> = history["runs"].as_array().unwrap().iter().collect();
     assert_eq!(runs[0]["trend"], Value::Null);
     assert_eq!(told(runs[1]), ("diverged".to_owned(), [1, 1, 1, 1]));
-    // What was not reported, or not compared, is not gone.
+    // Differences that were not reported, or not compared, do not count as gone.
     assert_eq!(told(runs[2]), ("incomplete".to_owned(), [0, 0, 1, 0]));
     assert_eq!(told(runs[3]).1[3], 0);
     assert_eq!((&runs[3]["sample"], runs.len()), (&"50%".into(), 4));
@@ -378,13 +379,13 @@ fn history_lists_runs_and_what_changed_between_them() {
         assert!(run["started_at"].as_str().unwrap().ends_with('Z') && run["verb"] == "compare");
         assert!(run["summary"]["elapsed_ms"].is_u64() && run["scope"].is_string());
     }
-    // A sample has verified nothing, even one of so few rows that it saw all of them.
+    // A sample has verified nothing, even if it had so few rows that it read all of them.
     let verified = &history["verified"];
     assert_eq!((&verified[0]["mapping"], &verified[0]["share"]), (&"t".into(), &1.0.into()));
     let second = |moment: &Value| moment.as_str().unwrap()[..19].to_owned();
     assert_eq!(second(&verified[0]["since"]), second(&runs[1]["started_at"]));
     assert_eq!(verified[1], Value::Null);
-    // One that was cut short has verified nothing as a whole.
+    // A run that ended early has not verified the whole.
     run(&["--max-findings", "1"]).exits(3);
     let later = telling(&pair, &["history", "spec.toml", "--format", "json"]);
     let later: Value = serde_json::from_str(&later.exits(0).stdout).unwrap();
@@ -396,7 +397,7 @@ fn history_lists_runs_and_what_changed_between_them() {
     assert_eq!(telling(&pair, &["history", "spec.toml", "--quiet"]).exits(0).stdout, "");
 }
 
-/// A run of one mapping in between is no reason to know nothing of the others.
+/// The trend of the other mappings would be lost after a run of one mapping.
 #[test]
 fn each_mapping_is_held_against_the_last_run_that_compared_it() {
     let pair = diverged();
@@ -443,7 +444,7 @@ fn a_finished_run_can_be_reported_in_every_format() {
         people.contains(&format!("run {id} took")) && people.contains("exit code 1"),
         "{people}"
     );
-    // Any run can be named; the newest is meant else.
+    // Any run can be named; the newest is the default.
     pair.sql(Side::Source, "delete from t");
     comparing(&pair, &spec, &["--keys-only"]).run().exits(1);
     assert_eq!(sorted(&tell(&["--run", &id, "--format", "jsonl"])), sorted(&first));

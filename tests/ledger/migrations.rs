@@ -1,5 +1,5 @@
-//! Ledgers of older versions: they are migrated with all their rows, once, whole or not at all, and
-//! only by a role that may.
+//! Ledgers of older versions: they are migrated with all their rows, once, completely or not at
+//! all, and only by a role that has the privileges.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
@@ -11,11 +11,11 @@ use crate::support::ledger_database::LedgerDatabase;
 use crate::support::report::diverged;
 use crate::support::{Bouncer, Outcome, Pair, Program, refused};
 
-/// The spec whose runs they remember.
+/// The spec of the stored runs.
 const SPEC: &str = include_str!("versions/version_1/spec.toml");
 const SHARED: &str = include_str!("versions/version_1/shared.sql");
 const FILE: &str = include_str!("versions/version_1/file.sql");
-/// Two runs, as the program of that time wrote them.
+/// Two runs, as the program of that version wrote them.
 const ROWS: &str = include_str!("versions/version_1/rows.sql");
 /// Two runs and one that was killed, as 0.1.0 wrote them.
 const ROWS_2: &str = include_str!("versions/version_2/rows.sql");
@@ -23,7 +23,7 @@ const SHARED_2: &str = include_str!("../../src/ledger/statements/shared_schema_2
 const FILE_2: &str = include_str!("../../src/ledger/statements/schema_2.sql");
 /// Two runs and a shared one that was killed, as the last program with version 3 wrote them.
 const ROWS_3: &str = include_str!("versions/version_3/rows.sql");
-/// The leases and the shard of that one, which only a database has.
+/// The leases and the shard of that run, which only a database has.
 const SHARED_ROWS_3: &str = include_str!("versions/version_3/shared.sql");
 const SHARED_3: &str = include_str!("../../src/ledger/statements/shared_schema_3.sql");
 const FILE_3: &str = include_str!("../../src/ledger/statements/schema_3.sql");
@@ -65,14 +65,14 @@ fn state(keeper: &LedgerDatabase) -> String {
     )
 }
 
-/// The numbers of the runs: of each when it began, and when it ended.
+/// Returns the start and the end of each run, by number.
 fn numbers(keeper: &LedgerDatabase) -> String {
     let numbers =
         "select string_agg(began || ' ' || ended, '|' order by began) from pgreconcile.run";
     keeper.sql(numbers).trim().to_owned()
 }
 
-/// A call that is remembered there. Tables are those that the runs of old have compared.
+/// A call that uses this ledger. The tables are those that the older runs compared.
 fn call(pair: &Pair, ledger: &str, verb: &str, flags: &[&str]) -> Program {
     let spec = pair.scratch.file("spec.toml", SPEC);
     let program = pair.program().env("PGRECONCILE_LEDGER", ledger);
@@ -83,7 +83,7 @@ fn comparing(pair: &Pair, ledger: &str) -> Program {
     call(pair, ledger, "compare", &["--settle", "0s", "--format", "jsonl"])
 }
 
-/// Every difference is one that the two runs of old have seen.
+/// Asserts that every difference was found by the two older runs.
 #[track_caller]
 fn continues(outcome: &Outcome) {
     continues_since(outcome, "2026-11-25T03:54:12.488Z");
@@ -97,8 +97,8 @@ fn continues_since(outcome: &Outcome, first_seen: &str) {
     assert_eq!(seen, [(&3.into(), &first_seen.into()); 3]);
 }
 
-/// Without it the first run after an upgrade would begin anew what weeks have remembered, and the gate
-/// would wait for as many clean runs again.
+/// History would be lost: the first run after an upgrade would start without the results of past
+/// weeks, and the gate would wait for as many clean runs again.
 #[test]
 fn a_version_1_ledger_is_migrated_with_all_its_rows() {
     let pair = diverged();
@@ -134,8 +134,8 @@ fn a_version_1_ledger_is_migrated_with_all_its_rows() {
     }
 }
 
-/// What 0.1.0 wrote is as sound as what is written now, but for checkpoints: nothing says of these
-/// whether they are as they were.
+/// Data of 0.1.0 would be refused: it is as valid as what is written now, except for checkpoints,
+/// which have no checksums.
 #[test]
 fn rows_of_0_1_0_get_checksums_when_migrated() {
     let (pair, keeper) = (diverged(), keeper_of(2));
@@ -169,12 +169,12 @@ fn rows_of_0_1_0_get_checksums_when_migrated() {
     }
     assert_eq!(keeper.sql("select count(*) from pgreconcile.chunk"), "0");
     assert_eq!(state(&keeper), "1 2 4|4|14");
-    // The run that was killed has the third place, and no end.
+    // The killed run is the third, and has no end.
     assert_eq!(numbers(&keeper), "1 1|2 2|4 5");
 }
 
-/// Up to version 3 blanks in a name told what a lease is of. A migration must neither free a spec that a run
-/// holds nor damage a row.
+/// A migration would free a spec that a run holds, or damage a row: up to version 3 blanks in a
+/// name distinguished the kinds of leases.
 #[test]
 fn leases_of_version_3_get_their_kind_and_still_hold() {
     let (pair, keeper) = (diverged(), keeper_of(3));
@@ -183,7 +183,7 @@ fn leases_of_version_3_get_their_kind_and_still_hold() {
     let rows = ROWS_3.replace("pgreconcile.", "").replace("'\\x", "x'");
     old.execute_batch(&format!("begin; {FILE} {FILE_2} {FILE_3} {rows} commit")).unwrap();
     old.execute_batch("pragma application_id = 0x70677263; pragma user_version = 3").unwrap();
-    // A process of the run is alive. The other leases are of a run that is not stored any more, and of a spec.
+    // A process of the run is alive. The other leases belong to a deleted run, and to a spec.
     keeper.sql(
         "update pgreconcile.lease set until = clock_timestamp() + interval '1 h';
          insert into pgreconcile.lease values ('settling 9', 'gone', 'infinity'),
@@ -218,7 +218,7 @@ fn leases_of_version_3_get_their_kind_and_still_hold() {
     assert_eq!(version, Ok(4));
 }
 
-/// A session of somebody else that holds something until it is dropped.
+/// A session of another user that holds a lock until it is dropped.
 struct Held(Child);
 
 impl Held {
@@ -251,7 +251,8 @@ fn await_sessions(keeper: &LedgerDatabase, condition: &str, number: &str) {
     keeper.pair.clusters.source.await_answer(&keeper.pair.database, &asked, number);
 }
 
-/// Two specs' processes find the same ledger wanting, and go on at the same moment.
+/// The ledger would be migrated twice: the processes of two specs find that it needs a migration,
+/// and continue at the same moment.
 fn begin_at_once(pairs: &[Pair; 2], keeper: &LedgerDatabase, url: &str) {
     let lock = include_str!("../../src/ledger/statements/shared_create.sql");
     let lock = lock.lines().find(|line| line.contains("pg_advisory_xact_lock")).unwrap();
@@ -268,7 +269,7 @@ fn begin_at_once(pairs: &[Pair; 2], keeper: &LedgerDatabase, url: &str) {
     }
 }
 
-/// Both would make the same tables, and one of them would fail.
+/// Both would create the same tables, and one of them would fail.
 #[test]
 fn two_processes_that_begin_at_once_bring_a_ledger_forward_once() {
     let pairs = [diverged(), diverged()];
@@ -279,7 +280,7 @@ fn two_processes_that_begin_at_once_bring_a_ledger_forward_once() {
             let url = if pooled { bouncer.url(Side::Source) } else { keeper.url() };
             begin_at_once(&pairs, &keeper, &url);
             assert_eq!(state(&keeper), if version == 0 { "4|2|14" } else { "1 2 4|5|14" });
-            // No number was given twice.
+            // No number was used twice.
             let given = "select count(*), count(distinct given.number) from pgreconcile.run,
                  unnest(array[began, ended]) as given (number) where began < ended";
             assert_eq!(keeper.sql(given).trim(), "4|4");
@@ -287,8 +288,8 @@ fn two_processes_that_begin_at_once_bring_a_ledger_forward_once() {
     }
 }
 
-/// A pooler's connection has made a ledger before, and what it remembers of the catalogs from before
-/// its wait is not so any more after it.
+/// A migration would use outdated catalog data: a pooler's connection has created a ledger before,
+/// and what it cached of the catalogs before its wait is no longer valid after it.
 #[test]
 fn two_processes_that_start_at_once_create_a_ledger_once() {
     let (pairs, keeper) = ([diverged(), diverged()], LedgerDatabase::new());
@@ -302,7 +303,7 @@ fn two_processes_that_start_at_once_create_a_ledger_once() {
     }
 }
 
-/// No program could read half a migration.
+/// No program could read a ledger that is half migrated.
 #[test]
 fn a_migration_that_is_killed_changes_nothing() {
     let pair = diverged();
@@ -315,8 +316,8 @@ fn a_migration_that_is_killed_changes_nothing() {
             keeper.sql(&format!("{names} where table_schema = 'pgreconcile'"))
         };
         let before = tables();
-        // Who makes a table of this name waits until it is known whether there is one; who adds a column
-        // to it, until no session reads it.
+        // A session that creates a table of this name waits until the other transaction ends; one
+        // that adds a column to it waits until no session reads it.
         let (holds, does) = match version {
             2 => ("lock table pgreconcile.coverage in access share mode", "alter table"),
             3 => ("lock table pgreconcile.lease in access share mode", "alter table"),
@@ -344,7 +345,8 @@ fn a_migration_that_is_killed_changes_nothing() {
     }
 }
 
-/// What the owner of the tables has to do is said, and costs a comparison only its memory.
+/// A missing privilege would end a comparison: the message names what the owner of the tables has
+/// to do, and the comparison runs without its history.
 #[test]
 fn a_role_that_may_not_migrate_says_what_the_owner_must_run() {
     let (pair, keeper) = (diverged(), old_keeper("postgres"));
@@ -367,14 +369,14 @@ fn a_role_that_may_not_migrate_says_what_the_owner_must_run() {
         }
     }
     assert_eq!(state(&keeper), "1|2|7");
-    // As it was said.
+    // The command from the message.
     let owner = keeper.pair.clusters.source.url("postgres", &keeper.pair.database);
     call(&pair, &owner, "history", &[]).run().exits(0);
     keeper.sql(&format!("{grant} reader"));
     continues(&comparing(&pair, &keeper.url()).run());
 }
 
-/// Tables of two owners would be of use to neither.
+/// Tables of two owners could be used by neither.
 #[test]
 fn who_is_a_member_of_the_owner_adds_tables_of_the_owner() {
     let (pair, keeper) = (diverged(), LedgerDatabase::new());

@@ -1,6 +1,7 @@
-//! Redacted keys in the ledger: their bounds are encrypted under PGRECONCILE_REDACT_KEY or not stored,
-//! whatever is killed, resumed or sliced. The raw files of both stores are searched, with free pages,
-//! journals, write-ahead log and the ledger server's log of every statement and its parameters.
+//! Redacted keys in the ledger: their bounds are encrypted under PGRECONCILE_REDACT_KEY or not
+//! stored, whatever is killed, resumed or sliced. The raw files of both stores are searched, with
+//! free pages, journals, write-ahead log and the ledger server's log of every statement and its
+//! parameters.
 
 use std::path::Path;
 use std::process::Command;
@@ -24,7 +25,7 @@ const TABLES: &str = "
         from generate_series(1, 60000) n;
     insert into k select 'CANARY' || n, n from generate_series(1, 3000) n;";
 
-/// A stretch of one side alone, rows that differ, rows that are missing.
+/// A one-sided range, rows that differ, rows that are missing.
 const DIVERGE: &str = "
     delete from i where n between 20000 and 35000;
     update i set n = -n where n in (7, 54321);
@@ -56,14 +57,14 @@ fn spec(pair: &Pair, tables: &[&str], redact: bool) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// A comparison that is remembered there, under a secret or, if that is empty, none.
+/// A comparison with this ledger, under a secret or, if that is empty, without one.
 fn comparing(pair: &Pair, ledger: &str, secret: &str, flags: &[&str]) -> Program {
     let how = ["--settle", "0s", "--format", "jsonl", "--progress", "never", "--jobs", "1", "-vv"];
     let program = pair.program().args(&["compare", "spec.toml"]).args(&how).args(flags);
     program.env("PGRECONCILE_LEDGER", ledger).env("PGRECONCILE_REDACT_KEY", secret)
 }
 
-/// Ends a comparison after a chunk by which this holds.
+/// Ends a comparison after a chunk for which this holds.
 fn end(program: Program, enough: impl Fn(u64) -> bool, signal: &str) -> Outcome {
     let mut run = program.args(&["--chunk-rows", "2000"]).start();
     let mut chunks = 0;
@@ -79,7 +80,7 @@ fn kill(program: Program, enough: impl Fn(u64) -> bool) {
     assert_eq!(end(program, enough, "KILL").code, -1);
 }
 
-/// Files of a folder in which a key of the tables shows.
+/// Returns the files of a folder in which a key of the tables shows.
 fn leaks(folder: &Path) -> Vec<String> {
     let mut grep = Command::new("grep");
     grep.args(["-rlasF"]).args(CANARIES.iter().flat_map(|canary| ["-e", canary])).arg(folder);
@@ -87,7 +88,7 @@ fn leaks(folder: &Path) -> Vec<String> {
     found.lines().map(str::to_owned).collect()
 }
 
-/// What a run says but for times.
+/// The output of a run without times.
 fn essence(outcome: &Outcome) -> (Vec<String>, Vec<String>) {
     let mut mappings = outcome.balances().records("mapping");
     mappings.iter_mut().for_each(|mapping| mapping["elapsed_ms"] = Value::Null);
@@ -98,13 +99,13 @@ fn essence(outcome: &Outcome) -> (Vec<String>, Vec<String>) {
 
 /// A ledger whose files are searched.
 struct Searched<'l> {
-    /// Where it is.
+    /// Its path or URL.
     ledger: &'l str,
     /// Counts the rows of a table.
     count: &'l dyn Fn(&str) -> u64,
     /// Lists the files in which a key shows.
     leaks: &'l dyn Fn() -> Vec<String>,
-    /// Ends the lease of a killed process, which would end half a minute later.
+    /// Ends the lease of a killed process, which would otherwise expire half a minute later.
     unlock: &'l dyn Fn(),
     searches: usize,
 }
@@ -166,7 +167,7 @@ fn no_file_of_a_ledger_shows_a_redacted_key() {
     let pair = pair(DIVERGE);
     let folder = pair.scratch.path().join("ledgers");
     std::fs::create_dir(&folder).unwrap();
-    // What is looked for would be found.
+    // The search finds a key that is there.
     spec(&pair, &["i", "u", "k"], false);
     kill(comparing(&pair, "ledgers/plain.db", KEY, &[]), |_| !leaks(&folder).is_empty());
     std::fs::remove_file(folder.join("plain.db")).unwrap();
@@ -183,7 +184,8 @@ fn no_file_of_a_ledger_shows_a_redacted_key() {
     fault::KEY_REDACTED.tried(file.searches);
 }
 
-/// Dead rows and the write-ahead log hold none, because none was ever sent.
+/// Keys would be found in dead rows and the write-ahead log: there are none, because none was ever
+/// sent.
 #[test]
 fn no_file_of_a_ledgers_server_shows_a_redacted_key() {
     let pair = pair(DIVERGE);
@@ -214,7 +216,7 @@ fn no_file_of_a_ledgers_server_shows_a_redacted_key() {
     fault::KEY_REDACTED.tried(server.searches);
 }
 
-/// What an older program has written in plain is not in the tables' files any more.
+/// Keys that an older program has written in plain text would remain in the tables' files.
 #[test]
 fn plain_bounds_of_an_older_version_leave_a_servers_tables() {
     let pair = Pair::new("select", "select");
@@ -278,16 +280,16 @@ fn a_gate_needs_the_secret_and_history_does_not() {
         assert_eq!(shares.collect::<Vec<_>>(), [1.0, 1.0]);
         asked("report", secret, &[]).exits(0);
     }
-    // What another secret encrypts was not verified, and is read again.
+    // Ranges that another secret encrypted count as unverified, and are read again.
     comparing(&pair, "ledger.db", OTHER_KEY, &["--slice"]).run().exits(0);
     asked("gate", OTHER_KEY, &[]).exits(0);
     closed_by(KEY, "under another");
-    // Whole runs have no bounds, which need no secret.
+    // Complete runs have no bounds, so they need no secret.
     compare("").exits(0);
     asked("gate", "", &[]).exits(0);
 }
 
-/// A run would start that can neither store nor read how far it has come.
+/// A run would start that can neither store nor read its progress.
 #[test]
 fn what_needs_stored_bounds_is_refused_without_a_secret() {
     let pair = Pair::new(TABLES, TABLES);
@@ -302,7 +304,7 @@ fn what_needs_stored_bounds_is_refused_without_a_secret() {
         assert!(told[0].hint.contains(flags[0]), "{told:?}");
         assert!(!outcome.stderr.contains("chunk finished"), "{}", outcome.stderr);
     }
-    // Of a key that is not redacted it needs none.
+    // A key that is not redacted needs no secret.
     spec(&pair, &["k"], false);
     comparing(&pair, "./ledger.db", "", &["--slice"]).run().exits(0);
 }

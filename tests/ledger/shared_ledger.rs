@@ -1,5 +1,5 @@
-//! A ledger in PostgreSQL, which many machines share: it stores what a file does, through a pooler too,
-//! and a lease keeps two runs of a spec apart.
+//! A ledger in PostgreSQL, which many machines share: it stores what a file does, through a pooler
+//! too, and a lease prevents two simultaneous runs of a spec.
 
 use pgreconcile::schema::Side;
 use serde_json::Value;
@@ -8,7 +8,7 @@ use crate::support::ledger_database::LedgerDatabase;
 use crate::support::report::diverged;
 use crate::support::{Bouncer, MAPPING, Outcome, Pair, Program, refused};
 
-/// A call that is remembered there.
+/// A call that uses this ledger.
 fn remembered(program: Program, ledger: &str) -> Program {
     program.env("PGRECONCILE_LEDGER", ledger)
 }
@@ -17,7 +17,7 @@ fn verb(pair: &Pair, ledger: &str, args: &[&str]) -> Outcome {
     remembered(pair.program(), ledger).args(args).run()
 }
 
-/// Each finding's key, and in how many runs it was seen.
+/// Returns each finding's key, and the number of runs that found it.
 fn runs(outcome: &Outcome) -> Vec<(String, u64)> {
     let told = outcome.records("finding");
     let told = told.iter();
@@ -63,7 +63,7 @@ fn a_shared_ledger_stores_what_a_file_does() {
         told.push((runs(&first), runs(&second), runs(&third), history.to_string()));
     }
     assert_eq!(told[0], told[1]);
-    // It stores values as the outputs show them, and nothing is left that only this run needed.
+    // It stores values as the outputs show them; data that only this run needed is deleted.
     let kept = keeper.sql(
         "select count(*), count(*) filter (where record like '%v2%') from pgreconcile.finding",
     );
@@ -97,7 +97,7 @@ fn rows_of_a_range_count_in_the_history_as_many_as_they_are() {
     }
 }
 
-/// Runs of weeks would fill a disk, and a gate has to know every run of its window.
+/// Runs of weeks would fill a disk, or a run in the gate's window would be deleted.
 #[test]
 fn old_runs_are_deleted_whole_and_recent_ones_kept() {
     let (pair, keeper) = (diverged(), LedgerDatabase::new());
@@ -115,7 +115,7 @@ fn old_runs_are_deleted_whole_and_recent_ones_kept() {
          where old.id like 'old%'",
     );
     compare().exits(1);
-    // Of 212 runs twelve are too many, and the oldest of these is of today.
+    // Of 212 runs twelve are above the limit, and the oldest of these is from today.
     let count = |what: &str| keeper.sql(&format!("select count(*) from pgreconcile.{what}"));
     assert_eq!(count("run").trim(), "201");
     assert_eq!(count("run where id in ('old1', 'old11')").trim(), "0");
@@ -217,19 +217,20 @@ fn a_lease_keeps_runs_apart_and_ends_with_its_holder() {
     let run = keeper.sql("select id from pgreconcile.run");
     let holds = format!("another run is under way: run {} holds spec \"test\"", run.trim());
     assert!(second.exits(4).stderr.contains(&holds), "{}", second.stderr);
-    // A lease belongs to a spec: others of the same ledger are not kept from anything.
+    // A lease belongs to a spec: it does not block other specs of the same ledger.
     let other = std::fs::read_to_string(&spec).unwrap();
     let other =
         other.replace("\"test\"", "\"other\"").replace("pg_sleep(0.001) is not null", "true");
     let other = pair.scratch.file("other.toml", &other);
     remembered(pair.comparing(&other, &[]), &keeper.url()).run().exits(0);
-    // A process that is gone renews nothing. Its lease ends by itself; here its end is brought forward.
+    // A dead process renews no lease. Its lease expires by itself; here the expiry is moved
+    // forward.
     running.signal("KILL");
     let _ = running.finish();
     let left = "select extract(epoch from until - clock_timestamp()) <= 30 from pgreconcile.lease";
     assert_eq!(keeper.sql(left).trim(), "t");
     keeper.sql("update pgreconcile.lease set until = clock_timestamp()");
-    // Which run goes on is not known before its lease is taken.
+    // Which run is resumed is not known before its lease is taken.
     let resume = [slowly, &["--resume"][..]].concat();
     let mut running = remembered(pair.comparing(&spec, &resume), &keeper.url()).start();
     running.await_line("chunk started");

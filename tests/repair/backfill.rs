@@ -1,4 +1,5 @@
-//! A backfill: very many missing rows, in batches. Memory stays constant, and a killed repair goes on.
+//! A backfill: very many missing rows, in batches. Memory stays constant, and a killed repair can
+//! be resumed.
 
 use pgreconcile::schema::Side;
 
@@ -21,8 +22,9 @@ fn rows(round: &RoundTrip) -> u64 {
     round.pair.sql(Side::Target, "select count(*) from t").parse().unwrap()
 }
 
-/// psql is killed in the middle of a batch, of its rows or of its statements: whole batches stand, and
-/// the script runs again to the same end. So does its undo.
+/// Half a batch would remain. psql is killed in the middle of a batch, in its rows or in its
+/// statements: complete batches are stored, and the script runs again to the same result. So does
+/// its undo.
 #[test]
 fn a_long_script_that_is_killed_anywhere_leaves_whole_batches() {
     let round = round(12_000);
@@ -34,7 +36,7 @@ fn a_long_script_that_is_killed_anywhere_leaves_whole_batches() {
     for (end, left) in [(".sql", 12_000), (".undo.sql", 0)] {
         let (text, script) = whole(end);
         for part in 1..12 {
-            // Each cut lies further on than what has been done by then.
+            // Each cut lies behind the work that was done by then.
             let at = text.len() / 12 * part + part * 97;
             let at = (at..).find(|at| text.is_char_boundary(*at)).unwrap();
             let done = text[..at].matches("\nCOMMIT;\n").count() as u64 * 1000;
@@ -48,7 +50,7 @@ fn a_long_script_that_is_killed_anywhere_leaves_whole_batches() {
         let said = round.psql(&script);
         assert_eq!((said.code, rows(&round)), (0, left), "{}", said.stderr);
     }
-    // The same rows by `apply`, which is killed while it is at it.
+    // `apply` writes the same rows and is killed meanwhile.
     let spec = round.spec.to_str().unwrap();
     for killed in 1..=4 {
         let running = round.program().args(&["apply", spec, "r", "--execute"]).start();

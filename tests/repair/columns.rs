@@ -1,10 +1,11 @@
-//! What the columns of the written side are and can hold: expressions, modifiers, NULL, generated keys.
+//! What the columns of the written side are and can hold: expressions, modifiers, NULL, generated
+//! keys.
 
 use pgreconcile::schema::Side;
 
 use crate::support::round_trip::{ALL, RoundTrip, same};
 
-/// The target's values would stand in the source, lower-cased.
+/// The target's lower-cased values would be written to the source.
 #[test]
 fn a_pair_with_target_sql_is_not_written_into_the_source() {
     let table = "create table t (id int primary key, email text, name text);";
@@ -25,7 +26,7 @@ fn a_pair_with_target_sql_is_not_written_into_the_source() {
     assert!(told.contains("into the source refused: email"), "{told}");
 }
 
-/// A value that a column rounds or cuts off would be reported as applied, and differ for ever.
+/// A value that a column rounds or truncates would be reported as applied, and differ permanently.
 fn left_out(source: &str, target: &str, rule: &str, values: [&str; 2], flags: &[&str]) {
     let create = |of: &str| {
         format!("create type mood as enum ('sad'); create table t (id int primary key, v {of});")
@@ -82,7 +83,7 @@ fn the_same_without_temporary_tables() {
     }
 }
 
-/// A letter that the target's encoding has not stops a whole batch.
+/// A character that the target's encoding lacks would stop a whole batch.
 #[test]
 fn text_the_target_cannot_encode_is_excluded_by_name() {
     let table = "create table t (id int primary key, v text);";
@@ -103,7 +104,8 @@ fn text_the_target_cannot_encode_is_excluded_by_name() {
     assert_eq!(round.compare().exits(1).findings().len(), 2);
 }
 
-/// Images are compared bit by bit: 5 is not 5.00 there, nor 'ab' what char(4) makes of it.
+/// Values that differ only in form would be taken for equal: images are compared bit by bit, so 5
+/// is not 5.00, and 'ab' is not its char(4) form.
 #[test]
 fn values_of_other_types_are_repaired_and_undone() {
     let source = "create table t (id int primary key, n numeric, i int, c text, s timestamp, r numeric);
@@ -119,7 +121,8 @@ fn values_of_other_types_are_repaired_and_undone() {
     }
 }
 
-/// NULL and '' are one value under the rule, and only one of them is what the column takes.
+/// A row would be refused: NULL and '' are one value under the rule, and the column accepts only
+/// one of them.
 #[test]
 fn an_empty_text_stands_for_null_where_the_column_refuses_it() {
     let source = "create table t (id int primary key, v text); insert into t values (1,null),(2,null),(3,'c');";
@@ -128,7 +131,7 @@ fn an_empty_text_stands_for_null_where_the_column_refuses_it() {
     let rule = "[mapping.columns]\nv = { from = 'v', rule = 'null_as_empty' }\n";
     let round = RoundTrip::new(source, target, &format!("{}{rule}", same("public.t")));
     round.trip(&[]);
-    // Without the rule it is named, and the other rows go.
+    // Without the rule the row is named, and the other rows are written.
     let round = RoundTrip::new(source, target, &same("public.t"));
     let _ = round.compare().exits(1);
     let told = round.repair("r", &[]);
@@ -138,7 +141,8 @@ fn an_empty_text_stands_for_null_where_the_column_refuses_it() {
     assert_eq!(round.pair.sql(Side::Target, "select string_agg(v, ' ' order by id) from t"), "x c");
 }
 
-/// Neither can a row be put in under it, nor a deleted one be put back.
+/// A batch would fail: no row can be inserted under a generated key, and no deleted row can be
+/// restored.
 #[test]
 fn a_generated_key_column_is_refused_by_name() {
     let table = "create table t (v text, a int not null, k int generated always as (a * 2) stored unique not null);";
@@ -158,8 +162,9 @@ fn a_generated_key_column_is_refused_by_name() {
     assert_eq!(round.compare().exits(1).findings().len(), 1);
 }
 
-/// A table has 1,600 columns at most, and so has the temporary one in which an update's rows wait: each
-/// column as it is, and those that it sets as they become.
+/// A wide table could not be repaired: a table has 1,600 columns at most, and so has the temporary
+/// one for an update's rows. It has each column with its old value, and those that the update sets
+/// with the new one too.
 #[test]
 fn a_table_of_1600_columns_is_repaired_and_undone() {
     let columns = |count: usize| (1..count).map(|n| format!(", c{n} int")).collect::<String>();
@@ -184,7 +189,7 @@ fn a_table_of_1600_columns_is_repaired_and_undone() {
     let _ = round.repair("r", &["--kinds", "insert,delete"]).exits(0);
 }
 
-/// What a function raises says what its author liked.
+/// A secret could be printed: a function's error message can contain any text.
 #[test]
 fn what_a_trigger_raises_is_not_repeated_whatever_its_code() {
     for code in ["U0001", "38000", "42501", "55P03", "XX000", "57014"] {
@@ -212,7 +217,7 @@ fn what_a_trigger_raises_is_not_repeated_whatever_its_code() {
     }
 }
 
-/// A reviewer who reads that something stays as it is would look for it in vain.
+/// A reviewer who reads that something stays unchanged would search for it in vain.
 #[test]
 fn computed_columns_are_not_reported_as_left_out() {
     let table =

@@ -18,7 +18,8 @@ fn script(round: &RoundTrip, part: &str) -> String {
     std::fs::read_to_string(script.unwrap_or_else(|| panic!("{part}: {scripts:?}"))).unwrap()
 }
 
-/// Neither table's rows can come or go before the other's, whatever the constraints allow.
+/// No order of the tables would work: neither table's rows can be inserted or deleted before the
+/// other's, whatever the constraints allow.
 #[test]
 fn tables_that_refer_to_each_other_share_a_script() {
     for (null, delete) in
@@ -58,7 +59,7 @@ fn tables_that_refer_to_each_other_share_a_script() {
 fn a_circle_of_three_tables_in_batches() {
     let create = "create table a (id int primary key, c int not null); create table b (id int primary key, a int not null references a);
         create table c (id int primary key, b int not null references b); alter table a add foreign key (c) references c";
-    // Each row of a table belongs to one of each other: circles of three rows, 30 of them.
+    // Each row of a table refers to one of each other table: 30 cycles of three rows.
     let rows = |from: u32, to: u32| {
         format!(
             "with a1 as (insert into a select n, n from generate_series({from}, {to}) n),
@@ -71,7 +72,7 @@ fn a_circle_of_three_tables_in_batches() {
     assert!(script(&round, "a+b+c-insert").contains("of at most 90 rows"));
 }
 
-/// In the order of the key every child would come before its parent.
+/// Every child would be inserted before its parent in the order of the key.
 #[test]
 fn a_self_referencing_table_is_written_parents_first() {
     let create = "create table t (id int primary key, boss int references t, v text)";
@@ -80,7 +81,7 @@ fn a_self_referencing_table_is_written_parents_first() {
         let boss = if id == 97 { "null".to_owned() } else { (id + 1).to_string() };
         let _ = writeln!(source, "insert into t values ({id}, {boss}, 'v');");
     }
-    // These two are each other's boss, and a third is under one of them.
+    // These two are each other's boss, and a third one has one of them as its boss.
     source.push_str("insert into t values (200, null), (201, 200), (202, 201); update t set boss = 201 where id = 200;");
     let target = "insert into t values (300, null), (299, 300), (298, 299), (297, 298)";
     let round = round(create, &source, target, &["t"]);
@@ -115,7 +116,7 @@ fn values_of_unique_indexes_change_hands() {
         ("bytea not null unique deferrable", ["'a'", "'b'", "'c'"]),
         ("inet unique", ["'10.0.0.1'", "'10.0.0.2'", "'10.0.0.3'"]),
     ] {
-        // Rows of another table refer to these: to take them out and put them in again is no way.
+        // Rows of another table refer to these, so they cannot be deleted and inserted again.
         let create = format!(
             "create table t (id int primary key, u {column}, v int); create table c (t int references t on delete cascade)"
         );
@@ -134,7 +135,7 @@ fn values_of_unique_indexes_change_hands() {
         assert_eq!(round.pair.sql(Side::Target, "select count(*) from c"), "2");
         let parked = script(&round, "update").contains("-- exchanges  values of u");
         assert_eq!(parked, !column.contains("deferrable"), "{column}");
-        // Batches smaller than the circle do not tear it.
+        // Batches smaller than the cycle do not split it.
         let round = RoundTrip { pair: round.pair, spec: round.spec, written: Side::Target };
         let _ = round.compare().exits(1);
         let _ = round.repair("small", &["--batch", "1"]).exits(0);
@@ -143,7 +144,8 @@ fn values_of_unique_indexes_change_hands() {
     }
 }
 
-/// 1 takes what 2 has, 2 takes what 3 has, and so on: one after the other, each in a batch of its own.
+/// A unique index would be violated: 1 takes the value of 2, 2 takes that of 3, and so on, one
+/// after the other, each in a batch of its own.
 #[test]
 fn a_chain_of_values_runs_in_the_order_in_which_they_come_free() {
     let create = "create table t (list int, id int, place int not null, primary key (list, id), unique (list, place))";
@@ -163,11 +165,13 @@ fn values_pass_between_rows_that_come_go_and_stay() {
     let create =
         "create table t (id int primary key, u text not null unique, boss int references t)";
     for (source, target) in [
-        // 2 comes and takes what 1 gives up; 3 takes what 4 leaves; 5 comes and takes what 6 leaves.
+        // 2 is inserted and takes the value that 1 gives up; 3 takes that of 4; 5 is inserted and
+        // takes that of 6.
         ("(1,'x',null),(2,'a',null)", "(1,'a',null)"),
         ("(3,'b',null)", "(3,'c',null),(4,'b',null)"),
         ("(5,'d',null)", "(6,'d',null)"),
-        // 1 gives up a value to 2, which comes and becomes the boss of 1: one statement does it all.
+        // 1 gives up a value to 2, which is inserted and becomes the boss of 1, all in one
+        // statement.
         ("(2,'a',null),(1,'x',2)", "(1,'a',null)"),
     ] {
         let fill = |rows: &str| format!("insert into t values {rows}");
@@ -184,7 +188,8 @@ fn values_of_an_index_with_expressions_change_hands() {
     round(create, source, target, &["t"]).trip(&ALL);
 }
 
-/// A child moves from the parent that goes to the one that comes and takes its name.
+/// A child would lose its parent: it moves from the parent that is deleted to the inserted one that
+/// takes its name.
 #[test]
 fn a_cycle_of_deletes_and_other_changes_is_refused_by_name() {
     let create = "create table p (id int primary key, u text not null unique);
@@ -205,7 +210,7 @@ fn a_cycle_of_deletes_and_other_changes_is_refused_by_name() {
     assert!(!round.path("r").exists());
 }
 
-/// Either of them alone would leave rows that refer to nothing.
+/// Either of them alone would leave rows whose reference has no target.
 #[test]
 fn a_code_and_the_rows_that_refer_to_it_change_together() {
     for deferred in ["", "deferrable initially deferred"] {
@@ -223,7 +228,7 @@ fn a_code_and_the_rows_that_refer_to_it_change_together() {
         let round = RoundTrip::new(&source, &target, &spec);
         round.trip(&["--batch", "1"]);
     }
-    // A table that refers to itself by what changes.
+    // A table that refers to itself by a column that changes.
     let create =
         "create table t (id int primary key, code text unique, above text references t (code));";
     let source = format!("{create} insert into t values (1,'a2',null),(2,'b2','a2'),(3,'c','b2')");
@@ -231,7 +236,7 @@ fn a_code_and_the_rows_that_refer_to_it_change_together() {
     RoundTrip::new(&source, &target, &same("public.t")).trip(&["--batch", "1"]);
 }
 
-/// What refers to a code goes before the code changes.
+/// The row that refers to a code would block it: this row is deleted before the code changes.
 #[test]
 fn a_row_goes_before_what_it_refers_to_changes() {
     let create = "create table p (id int primary key, code text not null unique);

@@ -4,7 +4,8 @@ use pgreconcile::schema::Side;
 
 use crate::support::round_trip::{ALL, RoundTrip, same};
 
-/// `p` has a column that nothing fills, so no row can be put into it; `c` refers to it, `o` does not.
+/// `p` has a column that nothing fills, so no row can be inserted into it; `c` refers to it, `o`
+/// does not.
 fn round(rows: &str) -> RoundTrip {
     let create = "create table p (id int primary key, v text);
         create table c (id int primary key, p int references p, up int references c);
@@ -33,7 +34,7 @@ fn a_mapping_that_cannot_be_repaired_leaves_the_others_alone() {
     assert!(told.exits(0).stderr.contains(&warning), "{}", told.stderr);
     let left = format!("left out: p: 1 row of a mapping that cannot be repaired: {why}");
     assert!(told.stdout.contains(&left), "{}", told.stdout);
-    // Its row 2 needs the parent that does not come, and its row 3 needs row 2.
+    // Its row 2 needs the parent that is not inserted, and its row 3 needs row 2.
     let needs = "left out: c: 2 rows that need what rows left out have";
     assert!(told.stdout.contains(needs), "{}", told.stdout);
     let manifest = std::fs::read_to_string(round.path("r/manifest.json")).unwrap();
@@ -60,7 +61,8 @@ fn a_repair_of_which_nothing_can_be_made_is_refused() {
     assert!(!round.path("r").exists());
 }
 
-/// Findings of a redacted key do not say which row they mean; queries cannot be written.
+/// One mapping would stop the repair of all: findings of a redacted key do not identify their rows,
+/// and queries cannot be written.
 #[test]
 fn every_kind_of_refusal_concerns_its_mapping_only() {
     let tables =
@@ -101,8 +103,8 @@ fn every_kind_of_refusal_concerns_its_mapping_only() {
     }
 }
 
-/// A stretch of parents is one finding, which names no key of theirs; and a foreign key may refer to
-/// other columns than the key.
+/// Parents would be missed: a range of parents is one finding, which names none of their keys, and
+/// a foreign key may refer to columns other than the key.
 #[test]
 fn children_of_a_range_that_is_left_out_are_left_out() {
     let create = "create table p (id int primary key, code text unique);
@@ -128,8 +130,9 @@ fn children_of_a_range_that_is_left_out_are_left_out() {
     assert_eq!(round.pair.sql(Side::Target, ids), "1 4 5");
 }
 
-/// Rows of `c` stay, because its keys are redacted: so does what they refer to, what that refers to in
-/// turn, and whatever would take its values. By psql and by `apply`.
+/// Rows of `c` would lose their parents. They stay, because its keys are redacted, and so do the
+/// rows to which they refer, the rows to which those refer, and all rows that would take their
+/// values. By psql and by `apply`.
 #[test]
 fn parents_of_rows_that_stay_are_not_deleted() {
     for action in ["", "on delete cascade", "on delete set null"] {

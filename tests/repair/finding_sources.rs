@@ -1,4 +1,5 @@
-//! Where a repair's findings come from: a run of the ledger or a file, and which of them are refused.
+//! The sources of a repair's findings: a run of the ledger or a file, and which of them are
+//! refused.
 
 use pgreconcile::schema::Side;
 
@@ -13,7 +14,7 @@ fn round(mapping: &str) -> RoundTrip {
     RoundTrip::new(&source, &target, mapping)
 }
 
-/// The program over the ledger beside the spec.
+/// A call of the program with the ledger beside the spec.
 fn remembering(round: &RoundTrip) -> Program {
     round.program().without("PGRECONCILE_LEDGER")
 }
@@ -96,7 +97,8 @@ fn findings_of_other_parameters_or_specs_are_refused() {
     let _ = repair(&round, "r", &["--param", "n=9"]).exits(0);
 }
 
-/// Each finding of an incomplete run is a fact; what it did not see stands in every head.
+/// Findings of an incomplete run would be lost: each one is valid, and every head lists what the
+/// run did not compare.
 #[test]
 fn a_run_of_a_part_only_is_named_so_in_the_head() {
     let round = round(&same("public.t"));
@@ -117,7 +119,7 @@ fn a_run_that_was_killed_is_no_finished_run() {
     let round = round(&same("public.t"));
     let first = id(compare(&round, &[]).exits(1));
     round.pair.sql(Side::Target, "update t set name = 'b' where id = 2");
-    // It waits to see whether the differences stand still, and is killed then.
+    // It waits to check whether the differences persist, and is killed then.
     let common = ["compare", "spec.toml", "--settle", "100s", "--progress", "never", "-vv"];
     let mut running = remembering(&round).args(&common).start();
     running.await_line("chunk finished");
@@ -129,7 +131,8 @@ fn a_run_that_was_killed_is_no_finished_run() {
     assert!(manifest.contains(&first), "{manifest}");
 }
 
-/// A report is a file that anybody may have written, and the head of a script is SQL.
+/// A repair would execute foreign SQL: a report is a file that any user may have written, and the
+/// head of a script is SQL.
 #[test]
 fn the_id_of_a_run_does_no_harm() {
     let round = round(&same("public.t"));

@@ -1,5 +1,6 @@
-//! Foreign keys that a repair could break, or that could carry it further than it says: seen from a
-//! partition, over columns that no mapping fills, by ON UPDATE, from a migration after the report.
+//! Foreign keys that a repair could break, or through which it could change more than it reports:
+//! seen from a partition, over columns that no mapping fills, by ON UPDATE, from a migration after
+//! the report.
 
 use pgreconcile::schema::Side;
 
@@ -7,13 +8,14 @@ use crate::support::round_trip::{ALL, RoundTrip, same};
 
 const DELETE: [&str; 2] = ["--kinds", "delete"];
 
-/// Both sides are created alike and filled apart.
+/// Both sides are created alike and filled separately.
 fn round(create: &str, source: &str, target: &str, tables: &[&str]) -> RoundTrip {
     let spec: String = tables.iter().map(|table| same(&format!("public.{table}"))).collect();
     RoundTrip::new(&format!("{create}; {source}"), &format!("{create}; {target}"), &spec)
 }
 
-/// The scripts of a folder that ends so are stopped by a guard, and nothing is changed.
+/// Asserts that a guard stops the scripts of a folder with this ending, and that nothing is
+/// changed.
 fn stopped(round: &RoundTrip, end: &str, why: &str) {
     let before = round.state(true);
     let said: Vec<_> = round.scripts("r", end).iter().map(|script| round.psql(script)).collect();
@@ -25,7 +27,7 @@ fn stopped(round: &RoundTrip, end: &str, why: &str) {
     assert_eq!(round.state(true), before);
 }
 
-/// A repair is stopped in both its forms.
+/// Asserts that a repair is stopped in both its forms.
 fn stops(round: &RoundTrip, flags: &[&str], why: &str) {
     let _ = round.compare().exits(1);
     let _ = round.repair("r", flags).exits(0);
@@ -43,7 +45,7 @@ fn parted(create: &str) -> String {
     )
 }
 
-/// The partition has the foreign key as a copy of its parent's.
+/// The partition has a copy of its parent's foreign key.
 #[test]
 fn a_delete_of_a_partition_reaches_what_refers_to_its_parent() {
     let p = parted("create table p (id int primary key)");
@@ -63,7 +65,7 @@ fn a_delete_reaches_what_refers_to_a_partition() {
     let target = "insert into p values (1), (2), (102); insert into c values (7, 2)";
     let round = round(&create, "insert into p values (1)", target, &["p"]);
     stops(&round, &DELETE, "would reach 1 rows of public.c by ON DELETE SET NULL");
-    // Rows that go from the other partition are none that it refers to.
+    // It does not refer to the rows that are deleted from the other partition.
     round.pair.sql(Side::Target, "truncate c; insert into c values (7, 1)");
     round.trip(&ALL);
 }
@@ -72,7 +74,7 @@ fn a_delete_reaches_what_refers_to_a_partition() {
 fn without_triggers_no_partition_takes_orphans() {
     for (x, own, mapped) in [
         ("primary key)", "references x", "p1"),
-        // Rows of a table that inherits are none that a foreign key sees.
+        // A foreign key does not cover the rows of a table that inherits.
         (
             "primary key)",
             "references x; create table i () inherits (x); insert into i values (8)",
@@ -98,7 +100,8 @@ fn without_triggers_no_partition_takes_orphans() {
     }
 }
 
-/// Both rows of the circle are of the partition, whatever table the foreign key names.
+/// The cycle would not be detected: both its rows are in the partition, whatever table the foreign
+/// key names.
 #[test]
 fn rows_of_a_partition_that_refer_to_each_other_go_together() {
     let create =
@@ -139,7 +142,7 @@ fn tables_of_a_circle_that_cascade_go_together() {
     };
     let trip = round(create, &fill(1), &fill(2), &["a", "b"]);
     trip.trip(&ALL);
-    // A row that is not of the batch is still reached.
+    // A row outside the batch is still affected.
     let more = round(
         create,
         &fill(1),
@@ -201,7 +204,7 @@ fn without_triggers_keys_over_unmapped_columns_are_checked() {
     round.trip(&off);
 }
 
-/// Only the server's own trigger minded a key that is NULL in part.
+/// A key that is partly NULL would be written: only the server's own trigger rejects it.
 #[test]
 fn without_triggers_match_full_keys_are_not_partly_null() {
     let table = |link: &str| {
@@ -254,7 +257,8 @@ fn an_update_reaches_no_other_table_unless_it_may() {
         );
         round.run_all("allowed", ".sql");
         assert_eq!(round.pair.sql(Side::Target, "select p from c"), then);
-        // Rows that are as intended already reach no other row, and neither do other columns.
+        // Rows that already have their new values affect no other row, and neither do other
+        // columns.
         round.run_all("r", ".sql");
         round.pair.sql(Side::Target, "update p set v = 'other'");
         let _ = round.compare().exits(1);
@@ -263,7 +267,8 @@ fn an_update_reaches_no_other_table_unless_it_may() {
     }
 }
 
-/// An operator who allows a delete to reach a table has to see the tables behind it, whose rows go too.
+/// An operator who allows a delete to affect a table would miss the tables behind it, whose rows
+/// are deleted too.
 #[test]
 fn tables_that_are_reached_through_others_are_named() {
     let deep = "create table p (id int primary key, u text unique, v text);
@@ -307,7 +312,7 @@ fn tables_that_are_reached_through_others_are_named() {
         let count = |text: &str, what: &str| text.matches(what).count();
         assert_eq!(count(&script, "-- reaches "), named.len(), "{script}");
         assert_eq!(count(told, " reaches "), named.len(), "{told}");
-        // They are what is reached indeed.
+        // These rows are indeed affected.
         let before = round.state(true);
         round.run_all("allowed", ".sql");
         let after = round.state(true);
@@ -324,7 +329,7 @@ fn tables_that_are_reached_through_others_are_named() {
     }
 }
 
-/// NULL as a placeholder would cut the children off.
+/// NULL as a placeholder would remove the children's references.
 #[test]
 fn children_follow_values_that_change_hands_where_they_may() {
     let create = "create table p (id int primary key, u text unique);
@@ -353,7 +358,8 @@ fn rows_that_are_updated_together_are_no_surprise_to_each_other() {
     .trip(&ALL);
 }
 
-/// The undo of a batch that only inserts gives up no value, so no row can take one.
+/// The undo of a batch that only inserts would be invalid SQL: it gives up no value, so no row can
+/// take one.
 #[test]
 fn an_undo_of_inserts_alone_is_valid_sql() {
     let create =
@@ -363,7 +369,8 @@ fn an_undo_of_inserts_alone_is_valid_sql() {
     round.trip(&["--kinds", "insert,update,delete", "--batch", "1"]);
 }
 
-/// Whatever the guards of a script rest on, and the name under which it is told.
+/// A repair would be applied to a migrated table: these are the properties that a script's guards
+/// check, and the name under which each is reported.
 #[test]
 fn a_table_that_was_migrated_since_is_refused_by_what_changed() {
     let create = "create table t (id int primary key, name text, note text unique);
@@ -428,7 +435,7 @@ fn a_table_that_was_migrated_since_is_refused_by_what_changed() {
     }
 }
 
-/// It comes every day.
+/// Repairs would be refused every day where a partition is added daily.
 #[test]
 fn a_new_partition_is_no_migration() {
     let create = parted("create table p (id int primary key, x int references p, v int)");

@@ -1,5 +1,5 @@
-//! Generated columns whose expression gives another value than the other side has: no statement can set
-//! them, so such rows are named before and after they are written.
+//! Generated columns whose expression returns another value than the other side has: no statement
+//! can set them, so such rows are named before and after they are written.
 
 use pgreconcile::repair::Manifest;
 use pgreconcile::schema::Side;
@@ -30,14 +30,15 @@ fn rows_that_a_generated_column_keeps_apart_are_named() {
     assert!(applied.exits(1).stdout.contains("of which 2 agree now"), "{}", applied.stdout);
     let why = "mapping \"t\": 2 rows differ in pair \"g\", which the target computes";
     assert!(applied.stderr.contains(why), "{}", applied.stderr);
-    // As foretold.
+    // The result is as announced.
     let rest = round.compare();
     let rest: Vec<String> = rest.exits(1).findings();
     assert_eq!(rest.len(), 3, "{rest:#?}");
     assert!(rest.iter().all(|finding| !finding.contains(" a: ")), "{rest:#?}");
 }
 
-/// What a default will fill in is not known beforehand, and nothing is said of it.
+/// A wrong value would be announced: what a default will fill in is not known before, so it is not
+/// reported.
 #[test]
 fn nothing_is_foretold_of_what_a_default_decides() {
     let source = "create table t (id int primary key, g int); insert into t values (1,14);";

@@ -1,5 +1,5 @@
-//! Keys that another row of the written table has already, so that no INSERT can run: rows outside the
-//! mapping's `where`, and keys that are equal to the table though compare distinguishes them.
+//! Keys that another row of the written table has already, so that no INSERT can run: rows outside
+//! the mapping's `where`, and keys that are equal to the table though compare distinguishes them.
 
 use pgreconcile::schema::Side;
 
@@ -15,7 +15,8 @@ fn of_t(create: &str, source: &str, target: &str, spec: &str) -> RoundTrip {
     round(create, &fill(source), &fill(target), spec)
 }
 
-/// The whole trip of a repair that leaves rows out: compare finds them again, and so many rows alone.
+/// Runs the whole round trip of a repair that excludes rows: compare reports exactly so many rows
+/// again.
 fn trip_but(round: &RoundTrip, flags: &[&str], told: &[&str], stay: usize) {
     let first = round.compare().exits(1).findings();
     let said = round.repair("r", flags);
@@ -77,7 +78,7 @@ fn a_row_whose_key_a_deleted_one_has_is_left_out() {
     trip_but(&round, &[], &["t: 1 row whose key a row of the target has"], 1);
 }
 
-/// The script would find the row though no index keeps the two apart.
+/// The script would find the row although no index distinguishes the two.
 #[test]
 fn a_row_with_a_deleted_rows_key_is_excluded_without_index() {
     let create = "create table t (id int not null, k text, deleted bool not null);
@@ -107,7 +108,8 @@ fn a_row_that_moved_to_another_tenant_is_left_out() {
     trip_but(&of_t(create, source, target, &spec), &ALL, &[told], 1);
 }
 
-/// Another mapping's deletes may make room; then the next repair brings the rows.
+/// A row that moves between mappings would stay missing: another mapping's deletes may make room,
+/// and then the next repair inserts it.
 #[test]
 fn a_row_that_moves_between_mappings_comes_the_next_time() {
     let create = "create table t (id int primary key, tenant int not null, v text)";
@@ -124,7 +126,7 @@ fn a_row_that_moves_between_mappings_comes_the_next_time() {
     round.trip(&ALL);
 }
 
-/// A key of letters, of one collation or type in which case does not count.
+/// A text key with a case-insensitive collation or type.
 const LETTERS: [&str; 3] = [
     "create extension citext; create table t (id citext primary key, v text)",
     "create schema ext; create extension citext schema ext; create domain letters as ext.citext;
@@ -133,7 +135,8 @@ const LETTERS: [&str; 3] = [
      create table t (id text collate nocase primary key, v text)",
 ];
 
-/// An INSERT would fail on a key that the table's equality takes for the same, and end its whole batch.
+/// An INSERT would fail on a key that is equal under the table's equality, and stop its whole
+/// batch.
 #[test]
 fn a_key_taken_in_other_letters_is_excluded_unless_freed() {
     for create in LETTERS {
@@ -142,7 +145,7 @@ fn a_key_taken_in_other_letters_is_excluded_unless_freed() {
             "t: 1 row whose key another row of the target has, equal if not the same",
             "to delete",
         ];
-        // Only the other letters, and what was not to be deleted.
+        // Only rows in the other spelling remain, and rows that were not to be deleted.
         trip_but(&of_t(create, source, target, &same("public.t")), &[], &told, 3);
         let flags = [&ALL[..], &["--batch", "1", "--no-temp"]].concat();
         trip_but(&of_t(create, source, target, &same("public.t")), &flags, &[], 0);
@@ -150,7 +153,7 @@ fn a_key_taken_in_other_letters_is_excluded_unless_freed() {
     of_t(LETTERS[2], "('A','1'),('b','2')", "('a','1'),('d','4')", &same("public.t")).trip(&ALL);
 }
 
-/// The script would find the deleted row's key taken, and end a whole batch.
+/// The script would find the deleted row's key taken, and stop a whole batch.
 #[test]
 fn a_deleted_rows_key_in_other_letters_is_excluded() {
     for create in LETTERS {
@@ -166,7 +169,7 @@ fn a_deleted_rows_key_in_other_letters_is_excluded() {
     }
 }
 
-/// The source distinguishes both keys and the target does not.
+/// Two rows would conflict: the source distinguishes both keys and the target does not.
 #[test]
 fn of_two_rows_whose_keys_are_equal_to_the_target_one_comes() {
     for create in LETTERS {
@@ -174,7 +177,7 @@ fn of_two_rows_whose_keys_are_equal_to_the_target_one_comes() {
         let round = RoundTrip::new(source, create, &same("public.t"));
         let told = "t: 1 row whose key another row to insert has, equal if not the same";
         trip_but(&round, &[], &[told], 1);
-        // The other one agrees, and so never goes.
+        // The other one matches, and so is never deleted.
         round.run_all("r", ".sql");
         let told = "t: 1 row whose key another row of the target has, equal if not the same";
         let _ = round.compare().exits(1);
@@ -195,7 +198,7 @@ fn a_row_whose_key_is_equal_and_written_otherwise_is_left_out() {
         let round = of_t(&create, &source, &target, &same("public.t"));
         let told = "t: 1 row whose key another row of the target has, equal if not the same";
         trip_but(&round, &[], &[told], 2);
-        // With what is in the way it may have to come in two steps.
+        // With a row in its place it may have to be inserted in two steps.
         for folder in ["first", "second"] {
             if round.compare().findings().is_empty() {
                 continue;
@@ -210,7 +213,8 @@ fn a_row_whose_key_is_equal_and_written_otherwise_is_left_out() {
     }
 }
 
-/// Where compare takes two keys for one, their rows are one pair, whatever bytes the keys have.
+/// Rows would be excluded without need: where compare takes two keys for one, their rows are one
+/// pair, whatever bytes the keys have.
 #[test]
 fn keys_equal_to_compare_are_updated_whatever_their_bytes() {
     let (one, two) = ("(1.0,'a'),(2,'b'),(3.00,'c')", "(1.00,'x'),(2.0,'b'),(4,'d')");
@@ -228,7 +232,7 @@ fn keys_equal_to_compare_are_updated_whatever_their_bytes() {
 const FAMILY: &str = "create table p (id int primary key, code text unique, deleted bool not null);
     create table c (id int primary key, p int references p, code text references p (code))";
 
-/// Its parent is in the table, though the mapping does not see it.
+/// A child would be excluded although its parent is in the table, outside the mapping.
 #[test]
 fn a_child_of_a_row_that_is_there_all_the_same_comes() {
     let spec = [living("public.p"), same("public.c")].concat();
@@ -242,7 +246,7 @@ fn a_child_of_a_row_that_is_there_all_the_same_comes() {
     trip_but(&round, &[], &[told], 1);
 }
 
-/// A child would be written whose foreign key refers to no row, and end its whole batch.
+/// A child would be written whose foreign key refers to no row, and stop its whole batch.
 #[test]
 fn a_child_of_an_excluded_row_is_excluded_with_it() {
     let spec = [living("public.p"), same("public.c")].concat();
@@ -259,7 +263,7 @@ fn a_child_of_an_excluded_row_is_excluded_with_it() {
     trip_but(&round, &[], &told, 2);
 }
 
-/// A child of letters finds its parent in other letters.
+/// A text child would not find its parent, whose key is spelled in another case.
 #[test]
 fn a_child_of_a_row_that_is_there_in_other_letters_comes() {
     for create in LETTERS {

@@ -1,6 +1,6 @@
-//! The round trip: compare, repair, apply, compare is clean; a second apply changes nothing; undo, and
-//! compare reports the first findings. Both forms of a repair, psql's and `apply`'s, leave the same
-//! state.
+//! The round trip: compare, repair, apply, compare is clean; a second apply changes nothing; undo,
+//! and compare reports the first findings. Both forms of a repair, psql's and `apply`'s, leave the
+//! same state.
 
 mod apply;
 mod backfill;

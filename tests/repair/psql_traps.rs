@@ -1,5 +1,5 @@
-//! How psql reads a script, what a database sets, and what triggers, keys and partitions do unasked:
-//! one test each.
+//! How psql reads a script, what a database sets, and what triggers, keys and partitions do
+//! implicitly: one test each.
 
 use std::fmt::Write;
 use std::io::Write as _;
@@ -10,7 +10,7 @@ use pgreconcile::schema::Side;
 use crate::support::cluster;
 use crate::support::round_trip::{ALL, PsqlOutput, RoundTrip, same};
 
-/// Values that would do harm wherever they were read as commands.
+/// Values that would do harm if they were read as commands.
 const HARM: [&str; 6] = [
     "1; commit; drop table public.victim; --",
     "\\.\ndrop table public.victim;",
@@ -24,7 +24,7 @@ fn text(value: &str) -> String {
     format!("E'{}'", value.replace('\\', "\\\\").replace('\'', "''").replace('\r', "\\r"))
 }
 
-/// More rows than are written as statements, and a victim.
+/// More rows than are written as statements, and one row as the victim.
 fn harmful() -> RoundTrip {
     let create = "create table t (id int primary key, v text, \"[1:n]\" int[] default '{1,2}'); create table victim (id int);";
     let mut source = create.to_owned();
@@ -60,7 +60,7 @@ fn psql(round: &RoundTrip, flags: &[&str], input: Option<&str>) -> PsqlOutput {
         .spawn()
         .unwrap();
     let mut pipe = child.stdin.take().unwrap();
-    // A psql that has stopped reads no further.
+    // A psql that has stopped reads no more input.
     let _ = pipe.write_all(input.unwrap_or_default().as_bytes());
     drop(pipe);
     PsqlOutput::of(&child.wait_with_output().unwrap())
@@ -90,7 +90,7 @@ fn a_script_does_the_same_however_psql_reads_it() {
     }
 }
 
-/// If COPY cannot start, psql takes the rows for commands.
+/// psql would take the rows for commands if COPY cannot start.
 #[test]
 fn rows_are_no_commands_where_their_table_is_gone() {
     let round = harmful();
@@ -138,7 +138,7 @@ fn what_a_database_sets_changes_nothing() {
     }
 }
 
-/// The function finds its table by the role's own search path, as it always does.
+/// The function would not find its table: it uses the role's own search path, as always.
 #[test]
 fn audit_triggers_fire_once_for_every_row_and_not_again() {
     let table = "create table t (id int primary key, v text);";
@@ -176,7 +176,7 @@ fn refuses(round: &RoundTrip, flags: &[&str], why: &str) {
     assert_eq!(round.state(true), before);
 }
 
-/// An error at COMMIT would come after the last look.
+/// An error at COMMIT would come after the last check.
 #[test]
 fn a_foreign_key_that_is_checked_late_is_checked_before_the_end() {
     let create = "create table p (id int primary key); create table c (id int primary key, p int references p deferrable initially deferred);";
@@ -206,12 +206,13 @@ fn whatever_on_delete_does_to_other_rows_stops_a_delete() {
             _ => format!("would reach 1 rows of public.c by ON DELETE {}", action.to_uppercase()),
         };
         refuses(&round, &["--kinds", "delete", "--mapping", "p"], &why);
-        // Once the child has moved away, nothing is reached.
+        // After the child has moved to another parent, no row is affected.
         RoundTrip::new(&fill("(1)", 1), &fill("(1),(2)", 2), &spec).trip(&ALL);
     }
 }
 
-/// ON CONFLICT steps aside for another unique index, too; the proof does not.
+/// A row would be lost without an error: ON CONFLICT also skips a row for another unique index. The
+/// final check detects it.
 #[test]
 fn another_unique_index_that_holds_the_value_stops_a_batch() {
     let create = "create table t (id int primary key, mail text unique, v int default 0);";
@@ -233,7 +234,7 @@ fn rows_move_between_partitions_and_stop_where_there_is_none() {
     let target = format!(
         "{create} insert into t values (1,'us',1),(2,'us',3); insert into k values (1,15,1),(2,5,3)"
     );
-    // The key of k alone says nothing of the partition: the update moves its rows.
+    // The key of k alone does not determine the partition: the update moves its rows.
     let spec =
         format!("{}{}", same("public.t"), same("public.k").replace("]]\n", "]]\nkey = ['id']\n"));
     RoundTrip::new(&source, &target, &spec).trip(&ALL);

@@ -1,4 +1,4 @@
-//! Ranges: between their ends there may be rows by now that no run ever saw. Only rows that were
+//! Ranges: between their ends there may now be rows that no run has seen. Only rows that were
 //! one-sided, and unchanged, at two rechecks are repaired.
 
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use crate::support::wait;
 
 const TABLE: &str = "create table t (id bigint primary key, v text);";
 
-/// Rows that are too many, with room for others between them.
+/// Extra rows, with gaps for others between them.
 fn round() -> RoundTrip {
     let fill = |rows: u32| {
         format!("{TABLE} insert into t select n * 2, 'v' || n from generate_series(1, {rows}) n;")
@@ -22,7 +22,7 @@ fn round() -> RoundTrip {
     round
 }
 
-/// The keys that stand in a folder's changes.
+/// Returns the keys in a folder's changes.
 fn keys(round: &RoundTrip) -> Vec<u64> {
     let entries = std::fs::read_dir(round.path("r")).unwrap();
     let paths = entries.map(|entry| entry.unwrap().path());
@@ -32,8 +32,9 @@ fn keys(round: &RoundTrip) -> Vec<u64> {
     texts.lines().filter_map(key).collect()
 }
 
-/// The target's writer is ahead of the source's: what it has put in a moment ago is no difference, and
-/// neither is the row that it changes all the time.
+/// Rows in flight would be taken for differences: the target's writer is ahead of the source's, so
+/// a row that it has just inserted is no difference, and neither is a row that it changes all the
+/// time.
 #[test]
 fn rows_newer_than_the_compare_are_not_deleted() {
     let round = round();
@@ -70,7 +71,7 @@ fn rows_newer_than_the_compare_are_not_deleted() {
     }
 }
 
-/// A row that the other side has by now was one look away from being deleted or put in twice.
+/// A row that the other side has by now would be deleted or inserted twice.
 #[test]
 fn what_both_sides_have_by_now_is_compared_and_not_repaired() {
     let round = round();
@@ -85,7 +86,7 @@ fn what_both_sides_have_by_now_is_compared_and_not_repaired() {
     assert!(told.stdout.contains(why), "{}", told.stdout);
 }
 
-/// A finding that is another by now was seen once only.
+/// A finding that has changed would be repaired although it was seen only once.
 #[test]
 fn a_row_that_differs_otherwise_now_is_left_to_the_next_run() {
     let fill = |v: &str, more: &str| {
@@ -103,7 +104,7 @@ fn a_row_that_differs_otherwise_now_is_left_to_the_next_run() {
     assert!(!told.stdout.contains("delete") && !told.stdout.contains("insert"), "{}", told.stdout);
 }
 
-/// A range whose kind is left out is counted, and no settle time is waited for.
+/// A repair would wait for the settle time in vain: a range whose kind is left out is only counted.
 #[test]
 fn a_range_of_a_kind_left_out_is_counted_and_not_read() {
     let round = round();
@@ -114,7 +115,7 @@ fn a_range_of_a_kind_left_out_is_counted_and_not_read() {
     assert!(began.elapsed() < Duration::from_secs(600));
 }
 
-/// What is half made holds rows of the tables.
+/// An interrupted repair would leave rows of the tables in an unfinished folder.
 #[test]
 fn a_repair_that_is_interrupted_leaves_nothing_behind() {
     let round = round();

@@ -1,4 +1,4 @@
-//! What is refused, and that nothing is changed then.
+//! What is refused; nothing is changed then.
 
 use pgreconcile::repair::Manifest;
 use pgreconcile::schema::Side;
@@ -16,7 +16,7 @@ fn round() -> RoundTrip {
     round
 }
 
-/// Both forms refuse, and leave everything as it is.
+/// Asserts that both forms refuse, and leave everything unchanged.
 fn refuses(round: &RoundTrip, folder: &str) {
     let before = round.state(true);
     let mut refused = false;
@@ -81,7 +81,7 @@ fn what_agrees_meanwhile_is_dropped_and_counted() {
         .sql(Side::Target, "update t set name = 'b' where id = 2; insert into t values (3,'c')");
     let told = round.repair("none", &[]);
     assert!(told.exits(0).stdout.contains("nothing to repair: none holds"), "{}", told.stdout);
-    // A job that repairs and applies need not look at what there was to do.
+    // A job that repairs and applies would have to check whether there was something to do.
     for flags in [&[][..], &["--execute"]] {
         let told = round.apply("none", flags);
         assert!(told.exits(0).stdout.contains("the repair is empty"), "{}", told.stdout);
@@ -110,7 +110,8 @@ fn triggers_that_rewrite_or_skip_are_noticed() {
     refuses(&round, "r");
 }
 
-/// Its name and its table are in no row, and without them no row can be found.
+/// The rejected row could not be found without the constraint's name and table, which are no values
+/// of a row.
 #[test]
 fn a_refusal_by_a_constraint_names_it_and_no_value() {
     let raises = "create function f() returns trigger language plpgsql as $$ begin
@@ -311,7 +312,7 @@ fn an_edited_an_expired_and_a_strange_repair_are_refused() {
     ] {
         std::fs::write(&manifest, text.replace(&from, &to)).unwrap();
         refused("the seal of manifest.json is broken");
-        // With a new checksum as well, the repair still has to be for this spec.
+        // With a new checksum as well, the repair must still be for this spec.
         let forged: Manifest = serde_json::from_str(&text.replace(&from, &to)).unwrap();
         std::fs::write(&manifest, forged.write().unwrap()).unwrap();
         refused(why);
@@ -321,7 +322,7 @@ fn an_edited_an_expired_and_a_strange_repair_are_refused() {
     assert!(again.exits(2).stderr.contains("there is something already"), "{}", again.stderr);
     round.pair.sql(Side::Target, "alter table t add more text");
     let outcome = round.apply("r", &[]);
-    // The new column is unmapped, and the plan says so first.
+    // The new column is unmapped, and the plan reports this first.
     assert!(outcome.exits(2).stderr.contains("\"more\""), "{}", outcome.stderr);
 }
 
@@ -350,7 +351,7 @@ fn a_script_for_another_database_or_cluster_is_refused() {
     let script = round.scripts("r", ".sql").remove(1);
     let there = RoundTrip { written: Side::Source, ..round };
     let before = there.state(true);
-    // A copy of the cluster has its identifier, so the script gets another one.
+    // A copy of the cluster has the same identifier, so the script gets another one.
     let text = std::fs::read_to_string(&script).unwrap();
     let cluster = there.pair.sql(Side::Target, "select system_identifier from pg_control_system()");
     assert!(text.contains(&format!("-- cluster    {cluster} ")));
@@ -367,7 +368,8 @@ fn a_script_for_another_database_or_cluster_is_refused() {
     assert_eq!(there.state(true), before);
 }
 
-/// Everything that the world may have done to a repair between its making and its day.
+/// A repair would be applied to something else: these are the changes that can happen between its
+/// creation and its application.
 #[test]
 fn what_no_longer_fits_is_refused_with_a_remedy() {
     let round = round();
@@ -390,7 +392,7 @@ fn what_no_longer_fits_is_refused_with_a_remedy() {
     round.pair.sql(Side::Target, "alter table t alter id type bigint");
     refuses(apply(), migrated, "Make a new one: compare, then repair");
     round.pair.sql(Side::Target, "alter table t alter id type int");
-    // Another table of the same name and shape is not the one that was compared.
+    // Another table of the same name and shape is not the compared one.
     round.pair.sql(
         Side::Target,
         "alter table t rename to old; create table t (like old including all); insert into t select * from old",
@@ -436,7 +438,7 @@ fn a_repair_is_private_whatever_the_umask() {
     for entry in std::fs::read_dir(round.path("r")).unwrap() {
         assert_eq!(mode(&entry.unwrap().path()), 0o600);
     }
-    // Where anybody may write, anybody may put another folder in its place.
+    // Where any user may write, any user may replace the folder.
     set(0o777);
     let refused = repair("open/r");
     let told = String::from_utf8(refused.stderr).unwrap();
@@ -444,7 +446,8 @@ fn a_repair_is_private_whatever_the_umask() {
     assert!(!open.join("r").exists());
     set(0o1777);
     assert_eq!(repair("open/r").status.code(), Some(0));
-    // What a killed one left beside its place is removed; what only looks alike is not.
+    // The remains of a killed one beside its place are removed; a folder that only looks similar is
+    // not.
     for left in [".pgreconcile-repair-Ab12Cd", ".pgreconcile-repair-no id"] {
         std::fs::create_dir(round.path(left)).unwrap();
         std::fs::write(round.path(left).join("001-t-insert.sql"), "rows").unwrap();

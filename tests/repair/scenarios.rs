@@ -6,19 +6,19 @@ use crate::support::round_trip::{ALL, RoundTrip};
 use crate::support::scenarios::{folder, names};
 use crate::support::{Outcome, Pair};
 
-/// Scenarios whose target cannot be written as their spec stands, and a word of the reason.
+/// Scenarios whose target cannot be written with their spec, and a word of the reason.
 const REFUSED: &[(&str, &str)] = &[
     ("a_query_on_each_side", "the target is a query"),
     ("redacted", "is redacted in the findings"),
 ];
 
-/// Scenarios of which something stays as it is, and why.
+/// Scenarios in which something stays unchanged, and why.
 const STAYS: &[(&str, &str)] = &[
     ("renamed_cast_and_computed", "tags"), // a pair with target_sql is compared only
     ("rule_case_insensitive", " a: "),     // the target's enum does not know the values
 ];
 
-/// What no repair reaches: rows that share a key or have none, and what is agreed to.
+/// Findings that no repair covers: rows that share a key or have none, and accepted differences.
 fn beyond(finding: &str) -> bool {
     ["duplicate_key", "null_key", "(accepted)"].iter().any(|word| finding.contains(word))
 }
@@ -105,7 +105,7 @@ fn each_is_repaired_and_taken_back() {
         if !failed.is_empty() {
             continue;
         }
-        // The other form leaves the same rows, and neither touches them again.
+        // The other form produces the same rows, and neither writes them again.
         let mut flags: Vec<&str> = vec!["--execute"];
         flags.extend(params.iter().map(String::as_str));
         let applied = round.apply("repair", &flags);

@@ -1,4 +1,4 @@
-//! RoundTrip trips over shapes of tables and values.
+//! Round trips over shapes of tables and values.
 
 use std::fmt::Write;
 
@@ -66,7 +66,7 @@ fn a_script_reads_well() {
     let round = RoundTrip::new(&source, &target, &same("public.t"));
     let _ = round.compare().exits(1);
     let _ = round.repair("r", &[]).exits(0);
-    // OIDs, and digests of what holds some, are never the same.
+    // OIDs, and digests of values that contain OIDs, are never the same.
     let manifest = std::fs::read_to_string(round.path("r/manifest.json")).unwrap();
     let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
     let table = &manifest["parts"][0]["stages"][0]["table"];
@@ -111,7 +111,7 @@ fn a_script_reads_well() {
 
 #[test]
 fn every_type_goes_there_and_back() {
-    // What means something within one database only is no key to another's rows.
+    // A value that is valid within one database only is no key for another database's rows.
     let types = || {
         TYPES
             .iter()
@@ -138,7 +138,8 @@ fn every_type_goes_there_and_back() {
     round.trip(&ALL);
 }
 
-/// Each hostile value as the name of a table, of its key and of a column, all in one repair.
+/// Quoting would break the script: each hostile value is the name of a table, of its key and of a
+/// column, all in one repair.
 #[test]
 fn every_hostile_value_as_a_name() {
     let named = |name: &&str| !name.is_empty() && name.len() <= 63;
@@ -210,7 +211,7 @@ fn hostile_names_keys_and_values() {
     );
     let round = RoundTrip::new(&source, &target, &spec);
     round.trip(&ALL);
-    // More than twenty rows go by COPY, fewer as statements: both were there.
+    // More than twenty rows are written by COPY, fewer as statements: both occurred.
     let text: String = round
         .scripts("repair", ".sql")
         .iter()
@@ -290,7 +291,7 @@ fn identity_generated_and_partitioned_tables() {
     let spec: String = ["public.i", "public.g", "public.p"].map(same).concat();
     let round = RoundTrip::new(&source, &target, &spec);
     round.trip(&ALL);
-    // The sequences stand behind what was put in by hand, though the rows are gone again.
+    // The sequences are above the inserted values, although the rows are deleted again.
     assert_eq!(
         round.pair.sql(Side::Target, "select nextval('i_id_seq'), nextval('g_id_seq')"),
         "31|41"

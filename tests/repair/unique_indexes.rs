@@ -1,6 +1,6 @@
-//! Unique indexes whose values only the server knows, and exclusion constraints: the row that frees a
-//! value comes before the row that takes it, and where no placeholder is possible, rows are excluded by
-//! name.
+//! Unique indexes whose values only the server can compute, and exclusion constraints: the row that
+//! frees a value is written before the row that takes it, and where no placeholder is possible,
+//! rows are excluded by name.
 
 use pgreconcile::schema::Side;
 
@@ -11,7 +11,7 @@ fn round(create: &str, source: &str, target: &str) -> RoundTrip {
     RoundTrip::new(&fill(source), &fill(target), &same("public.t"))
 }
 
-/// What is excluded is reported; the rest runs by psql and by `apply`, and is undone.
+/// Asserts that excluded rows are reported; the rest runs by psql and by `apply`, and is undone.
 fn left_out(round: &RoundTrip, flags: &[&str], told: &str) {
     let first = round.compare().exits(1).findings();
     let said = round.repair("r", flags);
@@ -55,12 +55,13 @@ fn a_row_comes_after_another_frees_its_value_of_an_expression() {
         create unique index u on t (lower(mail))";
     round(create, "(1,'new@x'),(2,'old@x')", "(1,'old@x')").trip(&[]);
     round(create, "(1,'A@x'),(2,'c@x')", "(1,'b@x'),(3,'a@x')").trip(&ALL);
-    // A text may come in between, but the expression's result for it is not known.
+    // A text could be a placeholder, but the expression's result for it is not known.
     let swap = round(create, "(1,'B@x'),(2,'a@x'),(3,'c')", "(1,'A@x'),(2,'b@x'),(3,'d')");
     left_out(&swap, &[], "t: 2 rows that take values of unique index \"u\"");
 }
 
-/// NULL is no placeholder where the expression makes a value of it.
+/// A placeholder would be stored as a value: NULL is none where the expression returns a value for
+/// it.
 #[test]
 fn an_expression_that_maps_null_to_a_value_allows_no_null() {
     let create = "create table t (id int primary key, mail text);
@@ -69,7 +70,7 @@ fn an_expression_that_maps_null_to_a_value_allows_no_null() {
     left_out(&swap, &[], "t: 2 rows that take values of unique index \"u\"");
 }
 
-/// Letters that are one to the index are two texts.
+/// A unique index would be violated: spellings that are one value to the index are two texts.
 #[test]
 fn texts_that_are_one_to_a_collation_change_hands() {
     let create = "create collation nocase (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
@@ -77,7 +78,7 @@ fn texts_that_are_one_to_a_collation_change_hands() {
     let (source, target) = ("(1,'Ann'),(2,'Bob')", "(1,'bob'),(2,'ann')");
     round(create, source, target).trip(&[]);
     round(create, "(1,'Ann'),(2,'Bob')", "(1,'bob')").trip(&[]);
-    // NULL stands in where it may; for other values of an extension's type nothing does.
+    // NULL is the placeholder where it is allowed; an extension's type has no other.
     let create =
         "create extension citext; create table t (id int primary key, name citext unique, v int)";
     let (source, target) =
@@ -127,7 +128,8 @@ fn ranges_that_exclude_each_other_change_hands_or_are_left_out() {
     round(create, "(1,'[1,5)')", "(1,'[5,9)'),(2,'[1,5)')").trip(&ALL);
 }
 
-/// A row that is left out takes with it those that need what it has, and those alone.
+/// Too many or too few rows would be excluded: an excluded row excludes the rows that need its
+/// value, and only those.
 #[test]
 fn what_needs_a_row_that_is_left_out_is_left_out_with_it() {
     let create = "create table t (id int primary key, n int not null unique, on_ bool not null);
@@ -185,7 +187,7 @@ fn a_referenced_value_gets_no_placeholder() {
     }
 }
 
-/// A table for each of some columns, whose first two rows exchange their values, and a row of another.
+/// A table for each of these columns, whose first two rows exchange their values, and a third row.
 fn exchanges(columns: &[(&str, &str, &str, &str)]) -> RoundTrip {
     let mut fills = [String::new(), String::new()];
     let mut spec = String::new();
@@ -226,7 +228,8 @@ fn without_a_placeholder_only_its_rows_are_excluded() {
     assert!(said.contains("update 1 row of target table public.o"), "{said}");
 }
 
-/// The row that frees a value need not change the column that gets the placeholder.
+/// A row would be excluded without need: the row that frees a value need not change the column that
+/// gets the placeholder.
 #[test]
 fn a_value_of_several_columns_is_freed_by_any_of_them() {
     let create = "create table t (id int primary key, tenant int not null, mail text not null);
@@ -238,13 +241,14 @@ fn a_value_of_several_columns_is_freed_by_any_of_them() {
     round(create, "(2,null,null),(1,1,null)", "(1,null,null),(2,1,null)").trip(&[]);
     let create = "create table t (id int primary key, a bool not null, b int, unique nulls not distinct (a, b))";
     round(create, "(1,true,null),(2,false,null)", "(1,false,null),(2,true,null)").trip(&[]);
-    // Nor does anybody have to change a column that something can stand in for.
+    // A column that can hold a placeholder need not change either.
     let create =
         "create table t (id int primary key, a bool not null, b int not null, unique (a, b))";
     round(create, "(1,true,1),(2,false,1)", "(1,false,1),(2,true,1)").trip(&[]);
 }
 
-/// The highest value of a type, infinity and NaN have nothing behind them that could stand in.
+/// A placeholder above the highest value would be impossible: the highest value of a type, infinity
+/// and NaN have no value above them.
 #[test]
 fn a_value_at_the_end_of_its_type_is_in_nobodys_way() {
     let (day, next) = ("'2024-01-01'", "'2024-01-02'");
@@ -273,7 +277,8 @@ fn a_value_at_the_end_of_its_type_is_in_nobodys_way() {
     exchanges(&columns).trip(&[]);
 }
 
-/// Among hundreds of random texts of two characters some would be one.
+/// A placeholder would equal an existing value: among hundreds of random texts of two characters
+/// some are equal.
 #[test]
 fn something_of_its_own_stands_in_for_each_of_many_short_texts() {
     let fill = |shift: u32| {
@@ -287,7 +292,8 @@ fn something_of_its_own_stands_in_for_each_of_many_short_texts() {
     RoundTrip::new(&fill(26), &fill(0), &same("public.t")).trip(&[]);
 }
 
-/// A column that the spec ignores may still part rows of an index, and so may one partition alone.
+/// Rows would be taken for conflicts: a column that the spec ignores may still distinguish rows of
+/// an index, and so may one partition.
 #[test]
 fn a_value_that_only_the_table_computes_is_exchanged() {
     let create =
@@ -303,7 +309,7 @@ fn a_value_that_only_the_table_computes_is_exchanged() {
     round(create, "(1,2),(2,1),(11,2)", "(1,1),(2,2),(11,3)").trip(&[]);
 }
 
-/// Two texts may be one value to an index.
+/// A conflict would be missed: two texts may be one value to an index.
 #[test]
 fn numbers_of_different_scale_are_one_to_an_index() {
     let create = "create table t (id int primary key, n numeric not null unique)";
@@ -312,7 +318,7 @@ fn numbers_of_different_scale_are_one_to_an_index() {
         let create = "create table t (id jsonb primary key, v int)";
         round(create, &format!("({key},1),('3',2)"), &format!("({other},1),('3',3)")).trip(&ALL);
     }
-    // Numbers of either sign are two.
+    // Numbers with different signs are two.
     let create = "create table t (id numeric primary key, v jsonb not null unique)";
     round(create, "(5,'[5,-3]'),(-5,'[-5,3]'),(50,'5'),(-50,'-5')", "(7,'7')").trip(&ALL);
     let create = "create table t (id interval primary key, v int)";

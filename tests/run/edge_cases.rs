@@ -14,7 +14,7 @@ fn comparing(pair: &Pair, spec: &Path, flags: &[&str]) -> Program {
     pair.comparing(spec, flags).without("PGRECONCILE_LEDGER")
 }
 
-/// What a run says, but for when and how long.
+/// The output of a run without times and durations.
 fn essence(outcome: &Outcome) -> (Vec<String>, Value) {
     let mut mapping = outcome.balances().mapping();
     mapping["elapsed_ms"] = Value::Null;
@@ -41,12 +41,13 @@ fn slow(pair: &Pair, pause: &str) -> PathBuf {
     pair.spec(&slow_mapping(pause))
 }
 
-/// Asks a ledger until it answers so.
+/// Queries a ledger until it returns this.
 fn await_answer(keeper: &LedgerDatabase, question: &str, answer: &str) {
     keeper.pair.clusters.source.await_answer(&keeper.pair.database, question, answer);
 }
 
-/// Keys whose order only the servers know cannot be found among the keys of a chunk by searching.
+/// A chunk's rows would be assigned wrongly: keys whose order only the servers can compute cannot
+/// be found among the keys of a chunk by binary search.
 #[test]
 fn a_slice_reports_earlier_findings_once_in_any_key_order() {
     let table = "create table t (id text collate \"und-x-icu\" primary key, v int); \
@@ -66,8 +67,8 @@ fn a_slice_reports_earlier_findings_once_in_any_key_order() {
     }
 }
 
-/// A cron job that always says `--resume` would otherwise go on with a run that has read everything,
-/// and look at nothing that has changed since.
+/// A cron job that always passes `--resume` would otherwise resume a run that has read everything,
+/// and miss all changes since then.
 #[test]
 fn a_run_that_has_compared_everything_is_not_gone_on_with() {
     let pair = rows(2000);
@@ -81,7 +82,7 @@ fn a_run_that_has_compared_everything_is_not_gone_on_with() {
     assert!(second.stderr.contains("no run was interrupted"), "{second:?}");
 }
 
-/// What was compared before an interruption is as old as that.
+/// What was compared before an interruption would be reported as newer than it is.
 #[test]
 fn ranges_verified_before_an_interruption_keep_their_time() {
     let pair = rows(20_000);
@@ -101,7 +102,8 @@ fn ranges_verified_before_an_interruption_keep_their_time() {
     assert_eq!(second(&whole["since"]), second(&run["started_at"]), "{run} {whole}");
 }
 
-/// A pass that only one of many processes had in hand is not over because it has come to something.
+/// A table scan that only one of many processes worked on would be taken for finished once it has
+/// results.
 #[test]
 fn an_unfinished_table_scan_is_not_taken_for_a_whole_one() {
     let keeper = LedgerDatabase::new();
@@ -131,7 +133,7 @@ fn an_unfinished_table_scan_is_not_taken_for_a_whole_one() {
     assert_eq!(essence(alone.exits(1)), essence(&whole));
 }
 
-/// Rows that were gone when a range was ruled upon are not in the books of the run that goes on.
+/// Rows that were gone when a range was decided would be in the row counts of the resumed run.
 #[test]
 fn row_counts_balance_when_a_range_shrinks_before_recheck() {
     let keeper = LedgerDatabase::new();
@@ -156,7 +158,8 @@ fn row_counts_balance_when_a_range_shrinks_before_recheck() {
     assert_eq!(mapping["only_in_source"], 10_999, "{mapping}");
 }
 
-/// What was said of a difference before an interruption is said after it.
+/// A message about a difference would be lost: what was reported before an interruption is reported
+/// after it too.
 #[test]
 fn an_interruption_does_not_change_how_often_a_finding_recurs() {
     let pair = rows(20_000);
@@ -180,7 +183,7 @@ fn an_interruption_does_not_change_how_often_a_finding_recurs() {
     assert_eq!(told(second.exits(1)), told(&first));
 }
 
-/// A process whose time is up while it settles leaves the run to the others.
+/// A process whose time ends while it settles would end the run for the others.
 #[test]
 fn a_deadline_while_settling_does_not_end_a_shared_run() {
     let keeper = LedgerDatabase::new();
@@ -200,7 +203,8 @@ fn a_deadline_while_settling_does_not_end_a_shared_run() {
     assert_eq!(second.exits(1).findings().len(), 2, "{second:?}");
 }
 
-/// Rows with a NULL in their key lie in no stretch of keys: every slice counts them.
+/// Rows with a NULL in their key would be missed: they lie in no key range, so every slice counts
+/// them.
 #[test]
 fn a_slice_does_not_pass_over_null_keys() {
     let table = "create table t (id int, v int); \
@@ -212,7 +216,7 @@ fn a_slice_does_not_pass_over_null_keys() {
     assert_eq!(slice.exits(1).balances().mapping()["books"]["target"]["null_key"], 1);
 }
 
-/// Processes of one run that look at what changed lately agree on the moment.
+/// Processes of one run that compare recent changes would use different points in time.
 #[test]
 fn processes_of_one_run_agree_on_what_lately_means() {
     let keeper = LedgerDatabase::new();
@@ -232,7 +236,7 @@ fn processes_of_one_run_agree_on_what_lately_means() {
     first.finish().exits(0);
 }
 
-/// A table that was made anew has only been compared by the runs since.
+/// A table that was created again would be taken for verified by runs from before.
 #[test]
 fn a_gate_ignores_what_was_verified_of_a_replaced_table() {
     for first in [&["--slice"][..], &[]] {
@@ -256,7 +260,7 @@ fn a_gate_ignores_what_was_verified_of_a_replaced_table() {
 
 const SLICE: &[&str] = &["--slice", "--deadline", "2800ms", "--chunk-rows", "500", "--jobs", "1"];
 
-/// What a deleted run has found is not known any more.
+/// Findings of a deleted run would still be used.
 #[test]
 fn a_gate_does_not_count_what_a_forgotten_run_verified() {
     let (pair, keeper) = (rows(20_000), LedgerDatabase::new());
@@ -297,7 +301,8 @@ fn a_process_that_was_away_longer_than_its_lease_writes_no_more() {
     assert_eq!(keeper.sql(count), before);
 }
 
-/// What the network swallows is written once more, and stands there once.
+/// What the network drops would be lost or be written twice: it is written once more and stored
+/// once.
 #[test]
 fn a_ledger_whose_answers_get_lost_stores_a_run_whole() {
     let keeper = LedgerDatabase::new();
@@ -339,7 +344,7 @@ fn a_silent_ledger_does_not_delay_an_interrupt() {
         (0..6).for_each(|_| running.await_line("chunk finished"));
         bouncer.signal("STOP");
         running.signal("INT");
-        // It comes to its end while the ledger is still silent.
+        // It ends while the ledger still does not respond.
         let outcome = running.finish();
         outcome.exits(3);
         if run_id.is_none() {
@@ -348,12 +353,13 @@ fn a_silent_ledger_does_not_delay_an_interrupt() {
         } else {
             assert!(outcome.stderr.contains("is left to the other"), "{}", outcome.stderr);
         }
-        // It could not be given back.
+        // The lease could not be released.
         keeper.sql("update pgreconcile.lease set until = clock_timestamp()");
     }
 }
 
-/// A process that was away while it settled finds the run reported, and does not report it again.
+/// A process that paused while it settled would report the run again, although another one reported
+/// it.
 #[test]
 fn a_run_that_another_process_finished_is_reported_once() {
     let keeper = LedgerDatabase::new();
@@ -379,7 +385,8 @@ fn a_run_that_another_process_finished_is_reported_once() {
     assert_eq!(keeper.sql(kept).trim(), "20|t");
 }
 
-/// A server that is lost takes a process out of a run, and leaves the run to go on when it is back.
+/// A lost server would end the whole run: it ends one process, and the run resumes when the server
+/// is back.
 #[test]
 fn a_lost_server_does_not_end_a_shared_run() {
     let keeper = LedgerDatabase::new();

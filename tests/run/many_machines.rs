@@ -1,5 +1,5 @@
-//! One run of many processes: each part is compared once, parts of dead processes are taken over, and
-//! the report of the whole is that of one process.
+//! One run of many processes: each part is compared once, parts of dead processes are taken over,
+//! and the report of the whole is that of one process.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::support::ledger_database::LedgerDatabase;
 use crate::support::{MAPPING, Outcome, Pair, Program, Running, refused};
 
-/// What all processes of a run are given.
+/// The arguments of all processes of a run.
 struct Run<'p> {
     pair: &'p Pair,
     spec: PathBuf,
@@ -22,7 +22,7 @@ impl Run<'_> {
         process.env("PGRECONCILE_LEDGER", &self.ledger).args(flags)
     }
 
-    /// One that lets differences stand for a long time before it calls them any.
+    /// One in which a difference must not change for a long time before it is confirmed.
     fn patient(&self, id: &str) -> Program {
         let process = self.pair.program().arg("compare").arg(self.spec.to_str().unwrap());
         let process = process.args(&["--settle", "30s", "-vv", "--progress", "never"]);
@@ -30,12 +30,12 @@ impl Run<'_> {
     }
 }
 
-/// Rows on each side, the target without a stretch and with some other values; every thousandth row
+/// Rows on each side. The target lacks a range and has some other values; every thousandth row
 /// takes some time.
 fn pair(rows: u32, key: &str) -> Pair {
     let (columns, id) = match key {
         "uuid" => ("id uuid primary key", "md5((n)::text)::uuid"),
-        // Of these the statistics have no histogram.
+        // The statistics have no histogram of these.
         "tenant, id" => ("tenant int, id int, primary key (tenant, id)", "(n) / 100000, n"),
         _ => ("id int primary key", "n"),
     };
@@ -63,7 +63,7 @@ fn alone(pair: &Pair, spec: &Path) -> Outcome {
     pair.comparing(spec, &[]).run()
 }
 
-/// What a run says, but for when, how long and which.
+/// The output of a run without times, durations and ids.
 fn essence(outcome: &Outcome) -> (Vec<String>, Value) {
     let mut mapping = outcome.balances().mapping();
     mapping["elapsed_ms"] = Value::Null;
@@ -71,7 +71,7 @@ fn essence(outcome: &Outcome) -> (Vec<String>, Value) {
     (outcome.findings(), mapping)
 }
 
-/// Returns the process that reported the whole; the others name it, with the same exit code.
+/// Returns the process that reported the whole run; the others name it and have the same exit code.
 fn told(outcomes: Vec<Outcome>, code: i32) -> Outcome {
     let (mut tell, others): (Vec<_>, Vec<_>) =
         outcomes.into_iter().partition(|outcome| !outcome.stdout.is_empty());
@@ -116,10 +116,11 @@ fn three_processes(key: &str) {
     let outcome = told(outcomes, 1);
     assert_eq!(essence(&outcome), essence(&whole));
     assert_eq!(outcome.records("run")[0]["run"], "a-1");
-    // A process that starts late reports how the run ended; nothing that only the run needed is left.
+    // A process that starts late reports how the run ended; nothing that only the run needed is
+    // left.
     let late = run.process("a-1", &[]).run();
     assert!(late.exits(1).stderr.contains("is over: diverged"), "{late:?}");
-    // Nor does it keep another run waiting.
+    // It does not block another run either.
     run.process("a-2", &[]).run().exits(1);
     for table in ["chunk", "shard", "ruling"] {
         assert_eq!(keeper.sql(&format!("select count(*) from pgreconcile.{table}")).trim(), "0");
@@ -153,7 +154,8 @@ fn parts_of_a_dead_process_are_taken_over() {
     }
 }
 
-/// What cannot be cut is one part, of which finished chunks count all the same.
+/// A table that cannot be split would lose its progress: it is one part, and its finished chunks
+/// count too.
 #[test]
 fn finished_chunks_of_a_mapping_that_is_one_part_are_taken_over() {
     let (pair, keeper) = (pair(60_000, "tenant, id"), LedgerDatabase::new());
@@ -196,7 +198,7 @@ fn a_process_that_lost_its_part_counts_nothing_twice() {
     assert_eq!(essence(&outcome), essence(&whole));
 }
 
-/// The last chunk of a process that another one settled for had no end in its log.
+/// The last chunk of a process would have no end in its log if another process settled for it.
 #[test]
 fn a_process_that_does_not_settle_reports_what_it_compared() {
     let (pair, keeper) = (pair(60_000, "int"), LedgerDatabase::new());
@@ -248,7 +250,7 @@ fn a_process_that_is_stopped_leaves_the_run_to_the_others() {
     assert_eq!(essence(&outcome), essence(&whole));
 }
 
-/// Few rows differ, or buckets would be of no use.
+/// Few rows differ; otherwise buckets would not help.
 fn few_differ(rows: u32) -> Pair {
     let fill = format!(
         "create table t (id uuid primary key, v int); \
@@ -259,8 +261,8 @@ fn few_differ(rows: u32) -> Pair {
     Pair::new(&format!("{fill} analyze t;"), &format!("{fill} {seed}"))
 }
 
-/// Ranges and buckets part rows otherwise: what one process counts as a part, another must not count as
-/// the whole. Flags choose, and so do statistics.
+/// Ranges and buckets partition rows differently: one process would count as the whole what another
+/// counts as a part. Flags and statistics decide between the two.
 #[test]
 fn processes_with_other_plans_count_each_row_once() {
     let (pair, keeper) = (few_differ(120_000), LedgerDatabase::new());
@@ -299,12 +301,12 @@ fn processes_with_other_plans_count_each_row_once() {
     }
 }
 
-/// Nor may another run of the spec have to wait for a process that has left in order, unless one of its
-/// run is still there.
+/// Another run of the spec would have to wait for a process that ended regularly. It has to wait
+/// only while another process of that run is alive.
 #[test]
 fn the_last_process_that_leaves_gives_the_spec_free() {
     let (pair, keeper) = (pair(60_000, "int"), LedgerDatabase::new());
-    // No process comes to the end of its shard, however slow the machine is.
+    // No process reaches the end of its shard, however slow the machine is.
     let spec = spec(&pair, "1");
     let run = Run { pair: &pair, spec, ledger: keeper.url() };
     let process = || run.process("k", &["--chunk-rows", "1000"]).start();
@@ -325,7 +327,7 @@ fn the_last_process_that_leaves_gives_the_spec_free() {
     let ledger = &keeper.pair.clusters.source;
     let begun = keeper.sql("select clock_timestamp()");
     let idle = process();
-    // A signal that comes while it plans would end it with another exit code.
+    // A signal that arrives during planning would end it with another exit code.
     let waits = format!(
         "select count(*) > 0 from pg_stat_activity where datname = current_database()
          and backend_start > '{begun}' and pid <> pg_backend_pid() and query like '%shard%'"
@@ -340,7 +342,7 @@ fn the_last_process_that_leaves_gives_the_spec_free() {
     assert_eq!(held(), "1");
     leave(idle);
     assert_eq!(leases(), "0");
-    // One that died keeps it, though another leaves, until its own lease ends.
+    // A process that died keeps the lease until the lease expires, even if another process ends.
     let dead = working();
     dead.signal("KILL");
     let _ = dead.finish();
@@ -359,7 +361,8 @@ fn the_last_process_that_leaves_gives_the_spec_free() {
     assert_eq!(leases(), "0");
 }
 
-/// Half of a short time is for work, as in a run of one process.
+/// All of a short time would be used for waiting: half of it is for work, as in a run of one
+/// process.
 #[test]
 fn a_short_deadline_of_a_shared_run_is_used_and_reported() {
     let (pair, keeper) = (pair(60_000, "int"), LedgerDatabase::new());
@@ -386,7 +389,8 @@ fn whoever_settles_and_dies_is_followed_by_another() {
     assert_eq!(essence(&outcome), essence(&whole));
 }
 
-/// The same id only shows that such a run has ended.
+/// An incomplete shared run could not be finished: a call with the same id only reports that such a
+/// run has ended.
 #[test]
 fn an_incomplete_shared_run_goes_on_with_resume() {
     let (pair, keeper) = (pair(120_000, "int"), LedgerDatabase::new());
@@ -411,7 +415,7 @@ fn an_incomplete_shared_run_goes_on_with_resume() {
     assert!(second.stderr.matches("chunk finished").count() < 3, "{second:?}");
 }
 
-/// What was not read of one part was counted as all that the table has.
+/// Rows of one part that were not read would be reported as all rows of the table.
 #[test]
 fn a_shared_run_whose_table_changed_reports_its_share() {
     let (pair, keeper) = (pair(300_000, "int"), LedgerDatabase::new());
@@ -450,7 +454,7 @@ fn a_process_with_other_arguments_may_not_take_part() {
     };
     say(elsewhere("off"), "through a ledger in PostgreSQL");
     say(elsewhere("here.db"), "through a ledger in PostgreSQL");
-    // Another run of the spec has to wait, as ever.
+    // Another run of the spec has to wait, as usual.
     let other = run.process("g", &[]).run();
     assert!(other.exits(4).stderr.contains("run f holds spec \"test\""), "{other:?}");
     first.signal("KILL");

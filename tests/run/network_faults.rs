@@ -1,7 +1,7 @@
-//! A network that fails in the middle: silence, resets, answers cut short.
+//! A network that fails in the middle: silence, resets, truncated answers.
 //!
-//! Whatever it does, a range is compared exactly or is undecided. Rows that did not arrive are never
-//! rows that are missing.
+//! In each case a range is compared exactly or is undecided. Rows that did not arrive are never
+//! reported as missing.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -63,8 +63,8 @@ const EXPECTED: [&str; 7] = [
     "only_in_target 3000",
 ];
 
-/// Exact, or trouble before the first row: a connection that breaks while the catalog is read is no
-/// reason to guess what the tables are.
+/// Returns whether the result is exact; otherwise it is an error before the first row. The program
+/// does not guess the tables' definitions if a connection breaks while the catalog is read.
 fn is_exact_or_trouble(outcome: &Outcome) -> bool {
     if outcome.code == 2 {
         assert_eq!(outcome.records("finding"), Vec::<serde_json::Value>::new());
@@ -111,12 +111,13 @@ fn an_answer_cut_short_is_never_a_row_that_is_missing() {
             }
         }
     }
-    // A few fall into the catalog's answers, or behind the last one; the others had to be made good.
+    // A few cuts fall into the catalog's answers, or behind the last one; the others had to be
+    // retried.
     assert!(survived > cuts * 3 / 4, "{survived} of {cuts} cuts were survived");
     fault::ANSWER_CUT.tried(cuts);
 }
 
-/// A short network failure would end a run before it has begun.
+/// A short network failure would end a run before it has started.
 #[test]
 fn a_connection_lost_during_planning_is_replaced() {
     let pair = pair();
@@ -138,14 +139,14 @@ fn a_connection_lost_during_planning_is_replaced() {
             check(&proxy).exits(0);
             assert!(proxy.connections() > 1, "{side} {tenths}");
         }
-        // An unreachable server is no reason to wait.
+        // The program does not wait for an unreachable server.
         let gone = Proxy::start(&pair.clusters[side], |_| Fate::Cut { after: 0, reset: true });
         check(&gone).exits(2);
         assert_eq!(gone.connections(), 1);
     }
 }
 
-/// The log and the lines that stand for the progress bar share stderr.
+/// Log lines would mix with the lines that replace the progress bar: both go to stderr.
 #[test]
 fn a_retry_is_reported_once() {
     let pair = pair();
@@ -202,7 +203,7 @@ fn a_silent_server_fails_within_the_connect_timeout() {
     assert!(start.elapsed() < Duration::from_secs(120), "{:?}", start.elapsed());
 }
 
-/// A job that has a deadline would not be over by it.
+/// A job with a deadline would run past it.
 #[test]
 fn a_server_silent_during_planning_delays_no_deadline() {
     let pair = pair();
@@ -218,7 +219,7 @@ fn a_server_silent_during_planning_delays_no_deadline() {
     outcome.exits(3);
     let said = "error: the deadline was reached before the first row was read\n";
     assert!(outcome.stderr.starts_with(said), "{}", outcome.stderr);
-    // A reader of the report must see that it is not of this run.
+    // A reader of the report must see that it is from another run.
     assert!(outcome.stderr.contains("No report was written"), "{}", outcome.stderr);
     assert_eq!(std::fs::read_to_string(&earlier).unwrap(), "{}");
 }

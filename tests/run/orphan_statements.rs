@@ -1,23 +1,23 @@
-//! Statements of a program that is gone: a server ends them, directly and behind PgBouncer, long before
-//! their own timeout.
+//! Statements of a program that has ended: a server cancels them, directly and behind PgBouncer,
+//! long before their own timeout.
 
 use pgreconcile::schema::Side;
 
 use crate::support::round_trip::{RoundTrip, same};
 use crate::support::{Bouncer, Pair, fault};
 
-/// A statement that sleeps far longer than a test waits, and that cannot be cut.
+/// A statement that sleeps far longer than a test waits, and that cannot be split.
 const ENDLESS: &str = "[compare]\nstatement_timeout = \"1h\"\n[[mapping]]\nname = \"t\"\nkey = [\"id\"]\n\
      [mapping.source]\nquery = \"select id from public.t where pg_sleep(1000) is not null\"\n\
      [mapping.target]\ntable = \"public.t\"\n";
 
 const TABLE: &str = "create table t (id int primary key, v text); insert into t values (1, 'a');";
 
-/// Statements of others that sleep in this database.
+/// Statements of other sessions that sleep in this database.
 const ASLEEP: &str = "select count(*) from pg_stat_activity where datname = current_database() \
      and state = 'active' and wait_event = 'PgSleep'";
 
-/// Kills comparisons while they wait for a statement. Gives how many.
+/// Kills comparisons while they wait for a statement. Returns how many.
 fn killed_comparisons() -> usize {
     let pair = Pair::new("create table t (id int primary key); insert into t values (1)", TABLE);
     pair.sql(Side::Target, "alter table t drop v");

@@ -1,7 +1,7 @@
-//! A million rows, and everything that can be killed: the program, a server, one of three processes of
-//! a run. In the end the run reports what a run without kills reports.
+//! A million rows, and kills of everything that can be killed: the program, a server, one of three
+//! processes of a run. In the end the run reports what a run without kills reports.
 //!
-//! Where it is killed is drawn by a seed that is printed with a failure; `KILLS_SEED` draws it again.
+//! A seed determines where it is killed. It is printed with a failure; `KILLS_SEED` sets it again.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ const ROWS: u32 = 1_000_000;
 /// Every two thousandth row takes a little time: a run lasts long enough to be killed many times.
 const SLOW: &str = "public.t\"\nwhere = \"id % 2000 <> 0 or pg_sleep(0.004) is not null\"\n";
 
-/// Two servers of the test's own with a million rows each, a stretch of them on one side only.
+/// Two servers of the test's own with a million rows each. A range exists on one side only.
 struct Ground {
     clusters: BySide<Cluster>,
     scratch: Scratch,
@@ -23,7 +23,7 @@ struct Ground {
     whole: Essence,
 }
 
-/// What a run says, but for when, how long and how often it was held up.
+/// The output of a run without times, durations and the number of its interruptions.
 #[derive(Debug, PartialEq)]
 struct Essence {
     findings: Vec<String>,
@@ -77,7 +77,7 @@ impl Ground {
     }
 }
 
-/// Numbers that a seed draws.
+/// Random numbers from a seed.
 struct Draw {
     seed: u64,
     state: u64,
@@ -91,7 +91,7 @@ impl Draw {
         Draw { seed, state: seed }
     }
 
-    /// A number below this one (splitmix64).
+    /// Returns a number below this one (splitmix64).
     fn below(&mut self, end: u64) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.state ^ (self.state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -100,12 +100,12 @@ impl Draw {
     }
 }
 
-/// Waits until a run has said so many lines with a word; false if it came to its end before.
+/// Waits until a run has logged so many lines with a word. Returns false if it ended before.
 fn says(run: &mut Running, word: &str, times: u64) -> bool {
     (0..times).all(|_| run.says(word))
 }
 
-/// What was compared before a kill would be lost, counted twice or taken for compared.
+/// What was compared before a kill would be lost, counted twice or wrongly taken for compared.
 #[test]
 fn killing_the_program_twenty_times_changes_no_result() {
     let ground = Ground::new();
@@ -126,7 +126,7 @@ fn killing_the_program_twenty_times_changes_no_result() {
         if reached {
             continue;
         }
-        // One that was not killed has come to its end, and the next begins anew.
+        // A run that was not killed has ended, and the next one starts from the beginning.
         assert_eq!(essence(outcome.exits(1)), ground.whole, "seed {}", draw.seed);
         if kills == 20 {
             break outcome;
@@ -137,7 +137,7 @@ fn killing_the_program_twenty_times_changes_no_result() {
     fault::PROGRAM_KILLED.tried(kills);
 }
 
-/// Rows that a dying server did not send would be taken for missing.
+/// Rows that a dying server did not send would be reported as missing.
 #[test]
 fn killing_the_servers_ten_times_changes_no_result() {
     let ground = Ground::new();

@@ -31,7 +31,7 @@ fn healed_rows_are_counted_and_differing_ones_reported() {
     let again = run(&pair, "recheck", &[]);
     assert_eq!(again.exits(1).findings(), first.findings());
     assert!(again.records("finding").iter().all(|finding| finding["runs"] == 2));
-    // One row is mended, another goes wrong, which was not to be rechecked.
+    // One row is corrected. Another one, which is not to be rechecked, becomes different.
     pair.sql(Side::Target, "insert into t values (4, 'v4', 4); update t set v = 'y' where id = 1");
     for flags in [&[][..], &["--strategy", "stream"]] {
         let first_id = first.records("run")[0]["run"].as_str().unwrap().to_owned();
@@ -56,7 +56,7 @@ fn healed_rows_are_counted_and_differing_ones_reported() {
     let healed = run(&pair, "recheck", &[]);
     assert_eq!(healed.exits(0).records("summary")[0]["verdict"], "clean");
     assert_eq!(counts(&healed, &["healed"]), [2]);
-    // Then there is nothing left to look at.
+    // Then there is nothing left to recheck.
     let nothing = run(&pair, "recheck", &[]);
     assert_eq!(nothing.exits(0).records("mapping").len(), 0);
     assert_eq!(run(&pair, "compare", &[]).exits(1).findings().len(), 1);
@@ -95,7 +95,7 @@ fn ranges_duplicates_and_null_keys_are_rechecked() {
         assert_eq!(again.exits(1).findings(), first.findings());
         counts(&again, &[]);
     }
-    // The backfill comes by, but for a few rows; the duplicate and the NULL are mended.
+    // The backfill arrives, except for a few rows; the duplicate and the NULL are corrected.
     let come = "insert into t select n from generate_series(1, 30000) n where n <> 12000 and n <> 77;
         delete from t where id is null; delete from t where ctid = (select min(ctid) from t where id = -5)";
     pair.sql(Side::Target, come);

@@ -1,5 +1,5 @@
-//! An interrupted run is resumed: nothing is read twice, nothing is lost, and the report of the whole
-//! is that of a run without an interruption.
+//! An interrupted run is resumed: nothing is read twice, nothing is lost, and the report is that of
+//! an uninterrupted run.
 
 use std::path::{Path, PathBuf};
 
@@ -17,8 +17,8 @@ fn comparing(pair: &Pair, spec: &Path, flags: &[&str]) -> Program {
     pair.comparing(spec, flags).without("PGRECONCILE_LEDGER")
 }
 
-/// 20,000 keys of a type on each side; the target lacks 11,000 in a row and some more, has some of its
-/// own, and some other values.
+/// 20,000 keys of a type on each side. The target lacks 11,000 consecutive ones and some more, has
+/// some of its own, and some other values.
 fn pair(key: &str) -> Pair {
     let key_of = |n: &str| match key {
         "uuid" => format!("md5(({n})::text)::uuid"),
@@ -53,7 +53,7 @@ fn spec(pair: &Pair) -> PathBuf {
     ))
 }
 
-/// What a run says, but for when and how long.
+/// The output of a run without times and durations.
 fn essence(outcome: &Outcome) -> (Vec<String>, Value) {
     let mut mapping = outcome.balances().mapping();
     mapping["elapsed_ms"] = Value::Null;
@@ -64,7 +64,7 @@ fn lines(outcome: &Outcome, words: &str) -> usize {
     outcome.stderr.lines().filter(|line| line.contains(words)).count()
 }
 
-/// The number behind a word of a log line.
+/// Returns the number behind a word of a log line.
 fn number(outcome: &Outcome, line: &str, name: &str) -> usize {
     let found = outcome.stderr.lines().find(|known| known.contains(line));
     let found = found.unwrap_or_else(|| panic!("no {line} in {}", outcome.stderr));
@@ -94,14 +94,14 @@ fn a_run_that_a_signal_ended_resumes_without_reading_twice() {
             assert_eq!(run(&first)["started_at"], run(&second)["started_at"]);
             assert_eq!(run(&second)["resumed_at"].as_array().unwrap().len(), 1);
         }
-        // It is at its end, so there is nothing to go on with.
+        // It is complete, so there is nothing to resume.
         let third = comparing(&pair, &spec, &["--resume"]).run();
         assert!(third.exits(1).stderr.contains("no run was interrupted; a new one starts"));
         assert_eq!(essence(&third), essence(&whole));
     }
 }
 
-/// An operator who followed the last line threw away what was compared.
+/// An operator who followed the last line would lose what was compared.
 #[test]
 fn an_interrupted_run_says_how_to_resume_if_a_ledger_has_it() {
     let pair = pair("int");
@@ -133,7 +133,7 @@ fn an_interrupted_run_says_how_to_resume_if_a_ledger_has_it() {
         let followed = followed.args(&words).run();
         assert!(followed.exits(1).stderr.contains(": resuming run "), "{followed:?}");
     }
-    // Nothing can go on where nothing is remembered, nor what only holds for its moment.
+    // A run without a ledger cannot be resumed, nor one whose result holds only for its moment.
     for flags in [&["--ledger", "off"][..], &["--ledger", folder.to_str().unwrap()], &["--slice"]] {
         assert_eq!(interrupted(flags), path.to_string());
     }
@@ -150,7 +150,7 @@ fn a_killed_run_resumes_from_the_ledger() {
         for round in 1..=2 {
             let flags = if round == 1 { SLOWLY.to_vec() } else { [SLOWLY, &["--resume"]].concat() };
             let mut run = comparing(&pair, &spec, &flags).start();
-            // Long enough for the ledger to be written a few times.
+            // Long enough for several writes to the ledger.
             (0..15).for_each(|_| run.await_line("chunk finished"));
             run.signal("KILL");
             let run = run.finish();
@@ -170,8 +170,8 @@ fn a_killed_run_resumes_from_the_ledger() {
     }
 }
 
-/// A limit on the size of files stands for a disk that is full. How much room the ledger takes before
-/// chunks are written is its own affair, so one limit after the other is tried.
+/// A limit on the size of files simulates a full disk. The size of the ledger before chunks are
+/// written is not known, so the test tries increasing limits.
 #[test]
 fn a_run_whose_ledger_was_full_resumes_where_it_last_wrote() {
     let pair = pair("int");
@@ -189,7 +189,7 @@ fn a_run_whose_ledger_was_full_resumes_where_it_last_wrote() {
                  --ledger {ledger} --chunk-rows 50 --format jsonl --progress never"
             ),
         );
-        // What it found, it has said.
+        // It has reported what it found.
         assert_eq!(essence(full.exits(1)), essence(&whole), "{blocks}");
         if full.stderr.is_empty() {
             break;
@@ -209,7 +209,8 @@ fn a_deadline_is_kept_again_and_again_until_all_is_compared() {
     let whole = comparing(&pair, &spec, &["--ledger", "whole.db"]).run();
     let mut rounds = 0;
     let last = loop {
-        // On a busy machine planning alone may take that long: the time grows until some is left.
+        // On a busy machine planning alone may take that long, so the time grows until some is
+        // left.
         let deadline = format!("{}ms", 1_500 << (rounds / 6));
         let flags = [SLOWLY, &["--deadline", &deadline, "--resume"]].concat();
         let outcome = comparing(&pair, &spec, &flags).run();
@@ -222,7 +223,7 @@ fn a_deadline_is_kept_again_and_again_until_all_is_compared() {
     assert!(rounds > 2);
     assert_eq!(essence(last.exits(1)), essence(&whole));
     assert_eq!(last.records("run")[0]["resumed_at"].as_array().unwrap().len(), rounds - 1);
-    // The ledger has one run, and reports it whole.
+    // The ledger has one run, and reports all of it.
     let history = pair.program().without("PGRECONCILE_LEDGER");
     let history = history.args(&["history", "spec.toml", "--format", "json"]).run();
     let history: Value = serde_json::from_str(&history.exits(0).stdout).unwrap();
@@ -233,7 +234,7 @@ fn a_deadline_is_kept_again_and_again_until_all_is_compared() {
     assert!(told.records("finding").iter().all(|finding| finding["runs"] == 1));
 }
 
-/// A run that goes on would report differences that are gone, or miss those that came since.
+/// A resumed run would report differences that are gone, or miss newer ones.
 #[test]
 fn a_resumed_run_drops_what_healed_and_adds_what_is_new() {
     let pair = pair("int");
@@ -323,19 +324,19 @@ fn a_run_with_other_arguments_is_not_resumed() {
         .env("TARGET_URL", &other.url(Side::Target));
     let told = refused(&elsewhere.run());
     assert!(told[0].headline.contains("database \""), "{told:?}");
-    // A run of the ledger that is none, and no ledger at all.
+    // A run that is not in the ledger, and no ledger at all.
     let unknown = refused(&comparing(&pair, &spec, &[low, &["--resume=01J"]].concat()).run());
     assert!(unknown[0].headline.contains("no run 01J of this spec was interrupted"), "{unknown:?}");
     let none = comparing(&pair, &spec, &[low, &["--resume", "--ledger", "off"]].concat()).run();
     assert!(refused(&none)[0].hint.contains("--resume needs a ledger"));
-    // How it is done may be another.
+    // Options that only change how it runs may differ.
     begin(&pair);
     let how = &["--resume", "--jobs", "3", "--chunk-rows", "100"];
     comparing(&pair, &spec, &[low, how].concat()).run().exits(1);
 }
 
-/// Where the spec names no key, it is the target's primary key: what was compared by the one before
-/// means other rows.
+/// If the spec names no key, the target's primary key is used: what was compared by the previous
+/// key refers to other rows.
 #[test]
 fn a_run_is_not_resumed_by_another_key() {
     let table = "create table t (id int primary key, v int not null, w text, unique (v));
@@ -356,7 +357,7 @@ fn a_run_is_not_resumed_by_another_key() {
     assert!(told[0].headline.contains(said), "{told:?}");
 }
 
-/// 60,000 keys that lie in no order, for which the plan has buckets, unless chunks have so many rows.
+/// 60,000 keys in no order. The plan uses buckets for them unless chunks have so many rows.
 fn scattered() -> (Pair, PathBuf) {
     let fill = "create table t (id uuid primary key, v int); \
                 insert into t select md5((n)::text)::uuid, n from generate_series(1, 60000) n; ";
@@ -375,7 +376,8 @@ fn scattered() -> (Pair, PathBuf) {
 const BUCKETS: &[&str] = &["--jobs", "1", "-vv"];
 const RANGES: &[&str] = &["--chunk-rows", "2000", "--jobs", "1", "-vv"];
 
-/// Begins a run, and ends it when so many chunks were compared or, in buckets, when they are being filled.
+/// Starts a run, and ends it when so many chunks were compared or, with buckets, while they are
+/// being filled.
 fn begin(pair: &Pair, spec: &Path, flags: &[&str], chunks: usize, signal: &str) {
     let mut run = comparing(pair, spec, flags).start();
     run.await_line("mapping started");
@@ -408,14 +410,14 @@ fn a_resumed_run_keeps_its_way_of_partitioning_rows() {
             assert!(second.exits(1).stderr.contains(": resuming run "), "{}", second.stderr);
             assert_eq!(essence(&second), essence(&whole), "{signal} {flags:?} {chunks}");
             if flags == BUCKETS {
-                // All of a pass is a few pieces; of ranges there would be thirty.
+                // A table scan has only a few block ranges; with key ranges there would be thirty.
                 assert!(lines(&second, "chunk finished") < 10, "{}", second.stderr);
             }
         }
     }
 }
 
-/// The progress of buckets is stored in blocks of the table.
+/// Progress would be lost: with buckets it is stored in blocks of the table.
 #[test]
 fn a_resumed_run_reads_a_rewritten_table_from_the_start() {
     for flags in [BUCKETS, RANGES] {
@@ -427,7 +429,7 @@ fn a_resumed_run_reads_a_rewritten_table_from_the_start() {
     }
 }
 
-/// In another order the rows behind the last chunk are not those that were not read: some would be read
+/// In another order the rows behind the last chunk are not the unread ones: some would be read
 /// twice, and some never.
 #[test]
 fn a_run_is_not_resumed_in_another_collations_order() {
@@ -448,7 +450,8 @@ fn a_run_is_not_resumed_in_another_collations_order() {
     assert!(told[0].headline.contains(said), "{told:?}");
 }
 
-/// Where nothing proves the key, rows that stand twice on both sides show in no bucket.
+/// Duplicate rows would be missed: if nothing proves the key, rows that exist twice on both sides
+/// show in no bucket.
 #[test]
 fn buckets_are_not_resumed_when_no_index_proves_the_key() {
     let (pair, spec) = scattered();

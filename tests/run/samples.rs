@@ -1,4 +1,4 @@
-//! `--sample`: some key ranges are compared, the others are not, and every output says so.
+//! `--sample`: some key ranges are compared, the others are not, and every output reports this.
 
 use pgreconcile::schema::Side;
 
@@ -66,7 +66,7 @@ fn what_cannot_be_sampled_is_refused() {
     }
 }
 
-/// A sample would cover less than was asked for, and say otherwise.
+/// A sample would cover less than was requested, and report otherwise.
 #[test]
 fn a_sample_has_the_requested_share_whatever_the_chunks() {
     let table = "create table t (id int primary key, v text) with (autovacuum_enabled = off);

@@ -1,12 +1,13 @@
-//! Changes under way: tables that are altered, rewritten, swapped or made anew while they are read,
-//! servers that are promoted or change places. The mapping is marked with its reason, the others go on,
-//! and no finding comes from a comparison of the state before with the state after.
+//! Changes during a run: tables that are altered, rewritten, swapped or created again while they
+//! are read, servers that are promoted or change places. The mapping is marked with the reason, the
+//! others continue, and no finding comes from a comparison of the state before with the state
+//! after.
 
 use pgreconcile::schema::Side;
 
 use crate::support::{Bouncer, Cluster, Outcome, Pair, Program, Scratch, Settings, fault, refused};
 
-/// Two tables a side; `u` is there to show that the others go on.
+/// Two tables a side; `u` shows that the other mappings continue.
 fn table(rows: u32) -> String {
     format!(
         "create table t (id int primary key, v text);
@@ -18,7 +19,7 @@ fn table(rows: u32) -> String {
 const MAPPING: &str =
     "[[mapping]]\n[mapping.source]\ntable = \"public.t\"\n[mapping.target]\ntable = \"public.t\"\n";
 
-/// Compares `t` and `u` and lets something happen to `t` in the middle of it.
+/// Compares `t` and `u`, and makes a change to `t` in the middle.
 fn compare_while(pair: &Pair, flags: &[&str], happens: impl FnOnce()) -> Outcome {
     let spec = pair.spec(&format!("{MAPPING}{}", MAPPING.replace("public.t", "public.u")));
     let flags = [&["-vv", "--chunk-rows", "10", "--jobs", "1"][..], flags].concat();
@@ -28,7 +29,7 @@ fn compare_while(pair: &Pair, flags: &[&str], happens: impl FnOnce()) -> Outcome
     running.finish()
 }
 
-/// Mapping `t` is marked with this reason and has no findings; `u` is whole.
+/// Mapping `t` is marked with this reason and has no findings; `u` is complete.
 fn marked(outcome: &Outcome, reason: &str) {
     outcome.balances().exits(3);
     assert_eq!(outcome.findings(), Vec::<String>::new(), "{}", outcome.stderr);
@@ -41,8 +42,8 @@ fn marked(outcome: &Outcome, reason: &str) {
     assert_eq!((&mappings[1]["mapping"], &mappings[1]["complete"]), (&"u".into(), &true.into()));
 }
 
-/// Without a look at the catalog after each chunk, rows of the old table and of the new one would add
-/// up to one answer.
+/// Rows of the old table and of the new one would be combined into one result if the catalog were
+/// not checked after each chunk.
 #[test]
 fn an_altered_or_swapped_table_marks_its_mapping() {
     let mut changes = 0;
@@ -71,7 +72,7 @@ fn an_altered_or_swapped_table_marks_its_mapping() {
     fault::TABLE_CHANGED.tried(changes);
 }
 
-/// A scheduled run would have to be restarted by hand, every six hours.
+/// A scheduled run would have to be restarted manually, every six hours.
 #[test]
 fn a_run_whose_table_changed_is_not_gone_on_with() {
     let pair = Pair::new(&table(2_000), &table(2_000));
@@ -83,7 +84,8 @@ fn a_run_whose_table_changed_is_not_gone_on_with() {
     assert!(again.exits(0).stderr.contains("no run was interrupted; a new one starts"));
 }
 
-/// Rows that come with a partition were not there when the chunks before them were read.
+/// Rows that are added with a partition would be missed: they did not exist when the earlier chunks
+/// were read.
 #[test]
 fn a_partition_that_is_attached_marks_its_mapping() {
     let parted = "create table t (id int primary key, v text) partition by range (id);
@@ -102,7 +104,8 @@ fn a_partition_that_is_attached_marks_its_mapping() {
     marked(&outcome, "partitions were attached or detached: there were 1 and are 2");
 }
 
-/// A statement that reads blocks of a table that was rewritten would miss rows and read others twice.
+/// A statement that reads blocks of a table that was rewritten would miss rows and read others
+/// twice.
 #[test]
 fn a_rewritten_table_marks_its_mapping_if_read_by_blocks() {
     let scattered = "create table t (id uuid primary key, v text) with (autovacuum_enabled = off);
@@ -116,15 +119,15 @@ fn a_rewritten_table_marks_its_mapping_if_read_by_blocks() {
     running.await_line("chunk=2 ");
     pair.sql(Side::Source, "vacuum full t");
     marked(&running.finish(), "the table was rewritten");
-    // By ranges of the key it is no matter where the rows lie.
+    // With ranges of the key the rows' place on disk does not matter.
     let outcome = compare_while(&Pair::new(&table(2_000), &table(2_000)), &[], || ());
     outcome.balances().exits(0);
 }
 
 const STANDBY: Settings<'_> = Settings("hot_standby = on");
 
-/// Compares two servers, where the target has this address, and lets something happen in the middle. The
-/// run is held back meanwhile: it would come to its end before a server is promoted that has much to do.
+/// Compares two servers, where the target has this address, and makes a change in the middle. The
+/// run is paused meanwhile: it would end before a server with much to replay is promoted.
 fn compare_servers_while(source: &Cluster, target: &str, happens: impl FnOnce()) -> Outcome {
     let scratch = Scratch::new();
     let head = "version = 1\nname = \"change\"\n[source]\nurl = \"${SOURCE_URL}\"\n\
@@ -169,8 +172,8 @@ fn a_standby_that_is_promoted_marks_its_mapping() {
     );
 }
 
-/// The address leads to the former standby: what it had not replayed is gone, so what was read before
-/// may never have been.
+/// The address leads to the former standby. What it had not replayed is lost, so what was read
+/// before may not exist there.
 #[test]
 fn a_primary_that_fails_over_to_its_standby_marks_its_mapping() {
     let (source, primary, standby) = servers();
@@ -187,8 +190,8 @@ fn a_primary_that_fails_over_to_its_standby_marks_its_mapping() {
     assert!(reason.contains("it failed over: timeline 1 has become 2"), "{reason}");
 }
 
-/// What a target's mapping `t` may read: a view of a view, a view and a materialized view of partitions,
-/// a table that only queries read.
+/// Sources of a target's mapping `t`: a view of a view, a view and a materialized view of
+/// partitions, a table that only queries read.
 const BENEATH: &str = "
     create table base (id int primary key, v text);
     insert into base select n, 'v' || n from generate_series(1, 2000) n;
@@ -206,8 +209,8 @@ const BENEATH: &str = "
 
 const ATTACH: &str = "alter table parts attach partition later for values from (3000) to (4000)";
 
-/// A pair whose target's mapping `t` reads what these lines say, and its spec. A run begins when the pause
-/// file is gone.
+/// A pair whose target's mapping `t` reads from what these lines define, and its spec. A run starts
+/// when the pause file is removed.
 fn beneath(reads: &str) -> (Pair, std::path::PathBuf) {
     let pair = Pair::new(&table(2_000), BENEATH);
     let first = "search_path = \"first, public\"\n[pace]\npause_file = \"pause\"\n\
@@ -218,7 +221,7 @@ fn beneath(reads: &str) -> (Pair, std::path::PathBuf) {
     (pair, spec)
 }
 
-/// Compares it and lets something happen before the first row is read: a view is read in one pass.
+/// Compares it and makes a change before the first row is read: a view is read in one scan.
 fn compare_beneath(reads: &str, happens: &str) -> Outcome {
     let (pair, spec) = beneath(reads);
     let pause = pair.scratch.file("pause", "");
@@ -229,8 +232,8 @@ fn compare_beneath(reads: &str, happens: &str) -> Outcome {
     running.finish()
 }
 
-/// Rows of a table that is not there any more and rows of its successor would add up to one answer, only
-/// because the table is not named by the spec.
+/// Rows of a dropped table and of its successor would be combined into one result, only because the
+/// spec does not name the table.
 #[test]
 fn a_change_beneath_a_view_or_query_marks_its_mapping() {
     let view = |name: &str| format!("target.table = \"public.{name}\"");
@@ -287,8 +290,8 @@ fn a_change_beneath_a_view_or_query_marks_its_mapping() {
     }
 }
 
-/// Of a table it is refused; one beneath a view is as much another one. What a query reads is what its
-/// own connection has locked, behind a pooler too.
+/// A replaced table beneath a view would be missed. For a table itself it is refused. What a query
+/// reads is what its own connection has locked, behind a pooler too.
 #[test]
 fn resume_and_gate_refuse_tables_that_were_replaced() {
     for (reads, happens, reason) in [
@@ -336,13 +339,13 @@ fn resume_and_gate_refuse_tables_that_were_replaced() {
         let said = "  the target of mapping \"t\" is not what run ";
         let told = closed.exits(1).stdout.lines().find(|line| line.starts_with(said));
         assert!(told.is_some_and(|line| line.ends_with(reason)), "{closed:?}");
-        // What is there now can be compared.
+        // The current table can be compared.
         comparing(&[]).run().exits(0);
         gate().exits(0);
     }
 }
 
-/// A night would be lost over a change that no row of what is read can show.
+/// A night's run would be lost because of a change that affects no row that is read.
 #[test]
 fn a_change_beneath_a_view_that_is_not_read_is_ignored() {
     for (reads, happens) in [

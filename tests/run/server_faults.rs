@@ -1,5 +1,6 @@
-//! Faults outside the program: servers that are killed, statements that take too long, locks, a full
-//! disk. A fault may cost time or leave something undecided; it never makes rows differ or disappear.
+//! Faults outside the program: servers that are killed, statements that take too long, locks, a
+//! full disk. A fault may cost time or leave something undecided; it never makes rows differ or
+//! disappear.
 
 use pgreconcile::schema::{BySide, Side};
 
@@ -63,7 +64,7 @@ fn exact(outcome: &Outcome) {
     assert_eq!(outcome.mapping()["rows"]["source"], ROWS);
 }
 
-/// A server's restart would leave ranges undecided, or rows be taken for missing.
+/// A server's restart would leave ranges undecided, or rows would be reported as missing.
 #[test]
 fn a_server_that_restarts_costs_only_time() {
     let own = Own::start();
@@ -166,15 +167,15 @@ fn a_value_that_fails_to_compute_leaves_its_row_undecided() {
         assert_eq!(undecided[0]["range"]["after"]["id"], "1233", "{undecided:?}");
         assert_eq!(undecided[0]["range"]["through"]["id"], "1234", "{undecided:?}");
         assert_eq!(outcome.mapping()["books"]["source"]["read"], 2999);
-        // The server's message quotes the value; no output of ours does.
+        // The server's message quotes the value; the program's outputs do not.
         for text in [&outcome.stdout, &outcome.stderr] {
             assert!(!text.contains("ecret"), "{text}");
         }
     }
 }
 
-/// While one side says that it has failed, the other goes on sending rows. What the failed side has not
-/// sent was once taken for missing.
+/// Rows that the failed side has not sent would be reported as missing, as they once were: while
+/// one side reports its failure, the other continues to send rows.
 #[test]
 fn a_side_that_fails_mid_range_has_not_sent_all_its_rows() {
     let pair = Pair::new(
@@ -198,7 +199,7 @@ fn a_side_that_fails_mid_range_has_not_sent_all_its_rows() {
     }
 }
 
-/// A comparison in the queue for a lock would block the application behind it.
+/// A comparison that waits for a lock would block the application behind it.
 #[test]
 fn a_locked_table_is_waited_for_at_most_a_second() {
     let pair = Pair::new(&table(100), &table(100));
@@ -276,13 +277,13 @@ fn a_dropped_column_marks_only_its_mapping() {
     assert_eq!((&mappings[1]["mapping"], &mappings[1]["complete"]), (&"u".into(), &true.into()));
 }
 
-/// A report cut short would pass for a whole one.
+/// A truncated report would be taken for a complete one.
 #[test]
 fn a_full_disk_keeps_the_old_report_and_ends_incomplete() {
     let pair = Pair::new(&table(3_000), "create table t (id int primary key, v text)");
     let spec = pair.spec(SPEC);
     let report = pair.scratch.file("report.jsonl", "old\n");
-    // A limit on the size of files stands for a disk that is full.
+    // A limit on the size of files simulates a full disk.
     let program = format!(
         "trap '' XFSZ; ulimit -f 8; exec '{}' compare '{}' --settle 0s --report '{}' --quiet",
         env!("CARGO_BIN_EXE_pgreconcile"),

@@ -1,5 +1,5 @@
-//! `--since`: only keys whose row changed lately on either side are compared, each of them on both
-//! sides, and every output says so.
+//! `--since`: only keys whose row changed recently on either side are compared, each of them on
+//! both sides, and every output reports this.
 
 use pgreconcile::schema::Side;
 
@@ -11,7 +11,7 @@ const TABLE: &str = "create table t (id int primary key, v text, at timestamptz)
 const MAPPING: &str = "[[mapping]]\nsource.table = \"public.t\"\nsource.changed_at = \"at\"\n\
     target.table = \"public.t\"\ntarget.changed_at = \"at\"\n";
 
-/// Ways in which a key can be young, and differences among what is old.
+/// The ways in which a key can be recent, and differences among old rows.
 fn written(pair: &Pair) {
     pair.sql(
         Side::Source,
@@ -42,7 +42,7 @@ const FOUND: [&str; 7] = [
     "t only_in_target {\"id\":\"31\"}",
 ];
 
-/// The spec leaves the time itself out of the comparison: it differs wherever a side is behind.
+/// The spec does not compare the time itself: it differs wherever a side is behind.
 fn spec_of(pair: &Pair) -> std::path::PathBuf {
     pair.spec(&format!("{MAPPING}source.ignore = [\"at\"]\ntarget.ignore = [\"at\"]\n"))
 }
@@ -116,7 +116,8 @@ fn a_side_without_a_time_of_change_is_refused() {
     }
 }
 
-/// Times without a zone are in UTC, whatever the role's zone; a date is young if any of its day is.
+/// Recent rows would be missed: times without a zone are in UTC, whatever the role's zone; a date
+/// is recent if any of its day is.
 #[test]
 fn the_last_change_may_be_a_date_or_a_time_without_a_zone() {
     for (kind, now) in
@@ -167,7 +168,7 @@ fn since_covers_queries_groups_filters_and_duplicates() {
     }
 }
 
-/// A run of what changed lately is no run of the whole, to which another could be held.
+/// A run of recent changes would be the reference for the trend of a complete run.
 #[test]
 fn a_run_with_since_is_stored_as_such() {
     let pair = Pair::new(TABLE, TABLE);
@@ -196,6 +197,6 @@ fn a_run_with_since_is_stored_as_such() {
         (&"1h".into(), &0.into()),
         "{history}"
     );
-    // It is the whole run before it that the last one is held against.
+    // The trend of the last run refers to the complete run before it.
     assert_eq!(runs[2]["trend"]["gone"], 1, "{history}");
 }

@@ -1,5 +1,5 @@
-//! The whole key space in slices: the ledger stores what was verified when, and each slice takes what
-//! has gone unverified for longest.
+//! The whole key space in slices: the ledger stores what was verified when, and each slice takes
+//! the ranges that were unverified for longest.
 
 use std::path::{Path, PathBuf};
 
@@ -68,7 +68,7 @@ fn slices_come_to_all_of_it_and_each_takes_the_oldest() {
         let coverage = mapping["coverage"].as_f64().unwrap();
         assert!(coverage > 0.0 && coverage < 1.0, "{mapping} {}", outcome.stderr);
         assert!(outcome.records("run")[0]["slice"] == true);
-        // What an earlier slice found is rechecked, and reported once.
+        // Findings of an earlier slice are rechecked, and reported once.
         let now = keys(&outcome);
         assert!(found.iter().all(|key| now.contains(key)), "{found:?} {now:?}");
         found = now;
@@ -77,9 +77,9 @@ fn slices_come_to_all_of_it_and_each_takes_the_oldest() {
     }
     assert!(rounds > 2, "{rounds}");
     assert_eq!(found, ["\"19300\"", "\"300\""]);
-    // No row was scanned again before all had been; beyond that, found keys were rechecked.
+    // No row was scanned again before all were scanned; apart from that, found keys were rechecked.
     assert!(before < 20_000 + 2 * rounds && rows >= 20_000, "{before} {rows} in {rounds} slices");
-    // Then it begins with the oldest again.
+    // Then it starts with the oldest again.
     pair.sql(Side::Target, "update t set v = id");
     let again = slice(&pair, &spec, deadline);
     assert_eq!(again.exits(0).mapping()["healed"], 2);
@@ -89,8 +89,8 @@ fn slices_come_to_all_of_it_and_each_takes_the_oldest() {
     assert_eq!(history(&pair)["verified"].as_array().unwrap().len(), 1);
 }
 
-/// Where the spec names no key, it is the target's primary key: what was verified by the one before is
-/// not verified in the ranges of the next.
+/// If the spec names no key, the target's primary key is used: what was verified by the previous
+/// key would be taken for verified in the ranges of the next.
 #[test]
 fn what_was_verified_by_another_key_counts_for_nothing() {
     let table = "create table t (id int primary key, v int not null unique); \
@@ -108,8 +108,8 @@ fn what_was_verified_by_another_key_counts_for_nothing() {
     assert!(verified(&pair) < 1.0, "{}", history(&pair));
 }
 
-/// As long as it has read nothing it goes on to its deadline, and is then as incomplete as any run: to
-/// be called clean it would have to have seen something.
+/// A slice that has read nothing would be reported as clean: until it reads something it continues
+/// to its deadline, and is then as incomplete as any run.
 #[test]
 fn a_slice_that_came_to_nothing_is_not_clean() {
     let pair = pair();
@@ -148,7 +148,8 @@ fn a_slice_without_a_deadline_takes_all_and_counts_once() {
     assert_eq!(keys(&outcome).len(), 6);
 }
 
-/// A one-sided range is read key by key or as a whole, whatever was rechecked in it before.
+/// A one-sided range would be counted twice: it is read key by key or as a whole, whatever was
+/// rechecked in it before.
 #[test]
 fn one_sided_keys_found_before_are_reported_once() {
     let table = "create table t (id int primary key, v int); \
@@ -167,7 +168,7 @@ fn one_sided_keys_found_before_are_reported_once() {
     }
 }
 
-/// The look at the beginning is old by the time the scan comes by.
+/// A recheck from the beginning would be used although it is old when the scan reaches the row.
 #[test]
 fn a_key_that_differs_after_its_recheck_is_reported() {
     let pair = pair();
@@ -185,7 +186,7 @@ fn a_key_that_differs_after_its_recheck_is_reported() {
     assert_eq!(outcome.balances().mapping()["healed"], 0);
 }
 
-/// A run of a part in between has no record of the keys that a slice has found.
+/// Findings of a slice would be lost: a partial run in between has no record of their keys.
 #[test]
 fn findings_of_a_slice_are_rechecked_until_all_are() {
     let pair = pair();
@@ -247,7 +248,7 @@ fn a_slice_needs_a_ledger_and_goes_with_no_other_choice_of_keys() {
     for other in [&["--sample", "5%"][..], &["--since", "1h"], &["--resume"]] {
         assert!(refused(&slice(&pair, &spec, other))[0].headline.contains("cannot be used with"));
     }
-    // One that was interrupted is no run to go on with.
+    // An interrupted slice is not a run that can be resumed.
     let slow = self::spec(&pair);
     let mut run = comparing(&pair, &slow, &["--slice", "--chunk-rows", "500", "-vv"]).start();
     run.await_line("chunk finished");
@@ -257,7 +258,7 @@ fn a_slice_needs_a_ledger_and_goes_with_no_other_choice_of_keys() {
     assert!(next.exits(0).stderr.contains("no run was interrupted"), "{next:?}");
 }
 
-/// A slice would skip earlier findings without saying so, and why.
+/// A slice would skip earlier findings without reporting this and the reason.
 #[test]
 fn what_cannot_be_rechecked_first_is_reported() {
     let table = "create table t (id text collate \"und-x-icu\" primary key, v int);
@@ -287,7 +288,7 @@ fn what_cannot_be_rechecked_first_is_reported() {
     }
 }
 
-/// A gate would take a table that was hardly begun for nearly verified.
+/// A gate would take a table that was hardly started for nearly verified.
 #[test]
 fn the_share_that_a_slice_has_verified_is_that_of_all_rows() {
     let pair = pair();

@@ -1,5 +1,5 @@
-//! A standby that cancels every query in the way of its replay, beside a primary that is updated and
-//! vacuumed all the time: runs are slower there, and as exact as anywhere.
+//! A standby that cancels every query that conflicts with its replay, beside a primary that is
+//! updated and vacuumed all the time: runs are slower there, and as exact as elsewhere.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ const TABLES: &str = "
     insert into u select md5(n::text)::uuid, 'v' || n from generate_series(1, 10000) n;
     analyze;";
 
-/// What the source lacks: a stretch that is read as a range, and some rows.
+/// What the source lacks: a range that is read as a whole, and some rows.
 const DIFFERENCES: &str = "
     delete from t where id between 10001 and 22000 or id = 777;
     update t set v = 'x' where id in (1, 25000, 40000);
@@ -32,12 +32,12 @@ const EXPECTED: [&str; 7] = [
     "u only_in_target {\"id\":\"1679091c-5a88-0faf-6fb5-e6087eb1b2dc\"}",
 ];
 
-/// What makes dead rows and takes them away: each vacuum conflicts with queries on the standby.
+/// Creates dead rows and removes them: each vacuum conflicts with queries on the standby.
 const CHURN: &str = "
     update t set n = n where id % 50 = (random() * 49)::int; vacuum t;
     update u set v = v where v like '%7'; vacuum u;";
 
-/// Cancels that are seen before the loop ends, and for how long it goes on without them.
+/// The number of cancels after which the loop ends, and the longest time that it waits for them.
 const CANCELS: u64 = 12;
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -72,7 +72,7 @@ fn found(outcome: &Outcome) -> Vec<String> {
     found
 }
 
-/// `PGRECONCILE_STANDBY_MINUTES` makes it go on for so long.
+/// `PGRECONCILE_STANDBY_MINUTES` sets how long it runs.
 #[test]
 fn runs_beside_a_vacuumed_primary_are_complete_and_exact() {
     let minutes = std::env::var("PGRECONCILE_STANDBY_MINUTES").ok();

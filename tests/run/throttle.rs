@@ -1,5 +1,5 @@
-//! A run throttles itself in favour of the other users of its servers, reports why, and does not take a
-//! missing measurement for a low load.
+//! A run throttles itself in favour of the other users of its servers, reports why, and does not
+//! take a missing measurement for a low load.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -95,7 +95,7 @@ fn a_throttled_run_keeps_its_deadline_and_can_be_stopped() {
     assert!(waited(&outcome).0.contains("pause"));
 }
 
-/// Of other roles' sessions an ordinary role sees no state: all of them would look idle.
+/// All sessions of other roles would look idle: an ordinary role cannot see their state.
 #[test]
 fn a_limit_that_the_role_cannot_see_is_refused_with_the_grant() {
     let pair = Pair::new(&table(100), &table(100));
@@ -113,7 +113,7 @@ fn a_limit_that_the_role_cannot_see_is_refused_with_the_grant() {
     }
 }
 
-/// The program with roles that may see what goes on.
+/// The program with roles that may see other sessions.
 fn monitoring(pair: &Pair, spec: &str, flags: &[&str]) -> Program {
     for (_, cluster) in pair.clusters.iter() {
         let role = "do $$ begin create role watcher login in role pg_monitor; exception when duplicate_object
@@ -129,7 +129,7 @@ fn monitoring(pair: &Pair, spec: &str, flags: &[&str]) -> Program {
         .env("TARGET_URL", &url(Side::Target))
 }
 
-/// Somebody else's session.
+/// A session of another user.
 struct Session(Child);
 
 impl Session {
@@ -205,8 +205,9 @@ fn a_server_with_too_many_active_sessions_is_waited_for() {
     assert!(millis > 0);
 }
 
-/// A run beside others takes a share, not all that it can get; a limit for active sessions gives it full
-/// speed up to there. The sessions outlive the test, so they are on servers of its own.
+/// A run beside others would take all that it can get instead of a share; a limit for active
+/// sessions gives it full speed up to the limit. The sessions outlive the test, so they are on
+/// servers of its own.
 #[test]
 fn a_run_pauses_for_other_sessions_unless_a_limit_is_set() {
     let (source, target) = own_pair();
@@ -229,9 +230,9 @@ fn a_run_pauses_for_other_sessions_unless_a_limit_is_set() {
     drop(busy);
 }
 
-/// An application in full swing is seldom active at the very moment of asking; a run that took that for
-/// idleness went at full speed beside `pgbench`, and took up to a third of its throughput. One that asks
-/// nothing, its transaction open or not, is not at work.
+/// A run would use full speed beside `pgbench`, and take up to a third of its throughput, as it
+/// once did: an application under full load is seldom active at the moment of a measurement. A
+/// session that runs no statements, with a transaction open or not, is not at work.
 #[test]
 fn a_session_between_two_statements_is_at_work() {
     let (source, target) = own_pair();
@@ -256,8 +257,8 @@ fn a_session_between_two_statements_is_at_work() {
     drop((left_open, works));
 }
 
-/// What a standby has yet to replay stands still for as long as it lags: without a limit of lag below
-/// `settle` each row that was changed on both sides would be confirmed as different.
+/// Each row that was changed on both sides would be confirmed as different without a limit of lag
+/// below `settle`: rows that a standby has yet to replay do not change while it lags.
 #[test]
 fn a_standby_with_20_seconds_of_lag_is_waited_for() {
     let (source, primary) = own_pair();
@@ -279,7 +280,8 @@ fn a_standby_with_20_seconds_of_lag_is_waited_for() {
     assert!((5_000..60_000).contains(&millis), "{millis}");
 }
 
-/// A primary goes on to say of a standby that has stopped what it measured when it had not.
+/// The last measurement would be taken for current: a primary continues to report it for a standby
+/// that has stopped.
 #[test]
 fn a_primary_whose_standby_has_stopped_is_waited_for() {
     let (source, primary) = own_pair();
@@ -290,7 +292,7 @@ fn a_primary_whose_standby_has_stopped_is_waited_for() {
     let mut running = program.start();
     running.await_line("chunk=2 ");
     standby.sql("postgres", "select pg_wal_replay_pause()");
-    // Somebody writes all the time, as the replies of a standby follow writes.
+    // Another session writes all the time, as a standby replies after writes.
     let writer = Session::busy(
         &primary,
         "do $$ begin loop perform pg_logical_emit_message(true, 'a', 'b'); commit; perform pg_sleep(0.05); end loop; end $$",
@@ -307,8 +309,8 @@ fn a_primary_whose_standby_has_stopped_is_waited_for() {
     assert!(paced["replica_lag_ms"].as_u64().unwrap() > 2_000, "{paced}");
 }
 
-/// A standby ends queries that stand in the way of replay. The chunk is read again in smaller ones, and
-/// nothing is called a difference.
+/// Rows would be reported as different: a standby cancels queries that conflict with its replay.
+/// The chunk is read again in smaller ones.
 #[test]
 fn a_conflict_with_recovery_costs_a_chunk_no_more_than_time() {
     let (source, primary) = own_pair();
@@ -320,7 +322,7 @@ fn a_conflict_with_recovery_costs_a_chunk_no_more_than_time() {
     let (program, _scratch) = between(&standby, &source, &spec, &flags);
     let mut running = program.start();
     running.await_line("chunk=0");
-    // The snapshot of the chunk that is under way sees rows that are taken away now.
+    // The snapshot of the current chunk sees rows that are removed now.
     primary.sql(
         "postgres",
         "create table gone as select generate_series(1, 1000); delete from gone; vacuum gone",
@@ -352,7 +354,7 @@ fn no_transaction_is_open_for_longer_than_five_seconds() {
     assert!(seen > 0.2, "{seen} s: nothing was seen");
 }
 
-/// Waits for the end; gives the age of the oldest transaction that the source's server saw.
+/// Waits for the end. Returns the age of the oldest transaction that the source's server saw.
 fn watch_transactions(pair: &Pair, running: Running) -> (Outcome, f64) {
     let (over, is_over) = std::sync::mpsc::channel::<()>();
     let ages = format!(

@@ -1,5 +1,5 @@
-//! No transaction of the program is open for long where its rows can be read in parts: as long as it
-//! is, no busy table can be vacuumed. 5 s is the bound that the manual promises.
+//! No transaction of the program is open for long where its rows can be read in parts: while it is
+//! open, no busy table can be vacuumed. The manual promises a bound of 5 s.
 
 use pgreconcile::schema::Side;
 
@@ -16,7 +16,7 @@ fn filled(rows: u32, value: &str) -> String {
     format!("{EMPTY} insert into t select n, {value} from generate_series(1, {rows}) n; analyze t;")
 }
 
-/// Compares in one chunk, which is quick; then this happens on source and target, and from now on the
+/// Compares in one chunk, which is quick. Then runs this on source and target; from now on the
 /// source takes so many milliseconds for each twentieth row.
 fn slowed(pair: &Pair, millis: u32, changes: [&str; 2]) -> Outcome {
     let spec = pair.spec(MAPPING);
@@ -30,7 +30,8 @@ fn slowed(pair: &Pair, millis: u32, changes: [&str; 2]) -> Outcome {
     run.finish()
 }
 
-/// It was slow for longer than one transaction may be, and none was open so long.
+/// Asserts that it was slow for longer than one transaction may last, and that none was open so
+/// long.
 fn in_short_transactions(outcome: &Outcome) {
     let summary = &outcome.records("summary")[0];
     let longest = summary["longest_transaction_ms"].as_u64().expect("a time");
@@ -49,7 +50,8 @@ fn a_long_range_is_rechecked_in_parts() {
     assert_eq!(found[0]["rows"], 10_100);
 }
 
-/// The keys are read right behind the chunk, whose statement differs from theirs in what it counts.
+/// The keys of a long range would be read in one long transaction: they are read right after the
+/// chunk, by a statement that differs from the chunk's in what it counts.
 #[test]
 fn the_keys_of_a_long_range_are_read_in_parts() {
     let pair = Pair::new(&filled(10_100, "'v' || n"), EMPTY);
@@ -81,7 +83,7 @@ fn slow_keys_are_rechecked_in_smaller_batches() {
     assert_eq!(outcome.findings().len(), 1_000);
 }
 
-/// Its rows would be undecided although there is time for them.
+/// Rows would be undecided although there is time to compare them.
 #[test]
 fn a_range_that_cannot_be_cut_may_take_its_time() {
     let pair = Pair::new(&filled(10_100, "'v' || n"), EMPTY);
@@ -91,7 +93,8 @@ fn a_range_that_cannot_be_cut_may_take_its_time() {
     assert_eq!(outcome.mapping()["rows"]["target"], 100);
 }
 
-/// 60,000 rows under random keys lie in fewer blocks than a first stretch has.
+/// A table read in blocks would be read in one transaction: 60,000 rows under random keys take
+/// fewer blocks than a first block range has.
 #[test]
 fn a_table_that_is_read_in_blocks_is_read_in_parts() {
     let table = "create table t (id uuid primary key, v text);

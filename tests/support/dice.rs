@@ -27,7 +27,7 @@ impl Dice {
     }
 }
 
-/// Returns how long a law is tried: `PGRECONCILE_LAW_SECONDS`, or 8 s.
+/// Returns how long a law is tested: `PGRECONCILE_LAW_SECONDS`, or 8 s.
 pub fn budget() -> Duration {
     let seconds = std::env::var("PGRECONCILE_LAW_SECONDS").ok().and_then(|text| text.parse().ok());
     Duration::from_secs(seconds.unwrap_or(8))

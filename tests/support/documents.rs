@@ -49,7 +49,7 @@ pub static MANUAL: LazyLock<Vec<Document>> = LazyLock::new(|| {
     std::iter::once("README.md".to_owned()).chain(chapters).map(document).collect()
 });
 
-/// The files for people who join.
+/// The files for contributors.
 pub static OTHERS: LazyLock<Vec<Document>> =
     LazyLock::new(|| ["CONTRIBUTING.md", "CHANGELOG.md"].map(document).into());
 
@@ -142,7 +142,8 @@ impl Block {
         commands
     }
 
-    /// Returns the name of the file that a block is, by the comment at its top: `# name`, behind a `#!` line if any.
+    /// Returns the name of the file that a block is, by the comment at its top: `# name`, behind a
+    /// `#!` line if any.
     pub fn file_name(&self) -> &str {
         let mut lines = self.text.lines().skip_while(|line| line.starts_with("#!"));
         let name = lines.next().and_then(|line| line.strip_prefix("# "));
@@ -150,8 +151,8 @@ impl Block {
     }
 }
 
-/// Returns the text below a heading that only one document has, up to the next heading of its level or
-/// above.
+/// Returns the text below a heading that only one document has, up to the next heading of its level
+/// or above.
 pub fn section(heading: &str) -> String {
     let level = heading.split(' ').next().unwrap().len();
     let ends = |line: &str| {
@@ -191,7 +192,7 @@ pub fn set<T: Into<String>>(words: impl IntoIterator<Item = T>) -> Words {
     words.into_iter().map(Into::into).collect()
 }
 
-/// Returns the words that begin with `start` and go on with letters, digits and `others`.
+/// Returns the words that start with `start` and continue with letters, digits and `others`.
 pub fn words<'t>(text: &'t str, start: &str, others: &str) -> Vec<&'t str> {
     let goes_on = |c: char| c.is_ascii_alphanumeric() || others.contains(c);
     let starts = text.match_indices(start).map(|(at, _)| at);

@@ -1,8 +1,8 @@
 //! The faults that the tests cause: how often each in one run of the suite, and what holds then.
 //!
-//! The table in the manual's chapter on limits contains this list, and `tests/docs/manual.rs` compares the
-//! two. A test passes its count to [`Fault::tried`], which fails if the count is less than in the list.
-//! So no figure of the table is larger than what was tried.
+//! The table in the manual's chapter on limits contains this list, and `tests/docs/manual.rs`
+//! compares the two. A test passes its count to [`Fault::tried`], which fails if the count is less
+//! than in the list. So no figure of the table is larger than what was tried.
 
 /// A kind of fault.
 pub struct Fault {
@@ -15,7 +15,7 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// Checks that a test has tried the fault as often as the table says.
+    /// Checks that a test has tried the fault as often as the table lists.
     pub fn tried(&self, times: usize) {
         assert!(times >= self.times, "{}: {times} of {} tries", self.what, self.times);
     }

@@ -8,7 +8,7 @@ use pgreconcile::schema::{BySide, Side};
 use super::program::Program;
 use super::servers::cluster::{Cluster, shared};
 
-/// Two databases, one a side, and a folder.
+/// Two databases, one on each side, and a folder.
 pub struct Pair {
     pub clusters: &'static BySide<Cluster>,
     pub database: String,

@@ -1,4 +1,4 @@
-//! The program as a process: what goes in, what comes out.
+//! The program as a process: its input and its output.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// How long a line on stderr is waited for.
+/// The longest wait for a line on stderr.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A call of the program, in an empty environment.
@@ -70,7 +70,7 @@ impl Program {
         variables.iter().fold(self, |program, (name, value)| program.env(name, value)).run()
     }
 
-    /// Runs it to its end.
+    /// Runs it until it ends.
     pub fn run(mut self) -> Outcome {
         let output = self.command.output().expect("the program runs");
         Outcome {
@@ -80,7 +80,7 @@ impl Program {
         }
     }
 
-    /// Runs it to its end. Returns its peak resident memory in MiB too.
+    /// Runs it until it ends. Returns its peak resident memory in MiB too.
     pub fn run_measured(self) -> (Outcome, u64) {
         let running = self.start();
         let status = format!("/proc/{}/status", running.child.id());
@@ -139,7 +139,8 @@ impl Running {
         assert!(self.says(words), "no line contains \"{words}\":\n{}", self.stderr);
     }
 
-    /// Waits for a line on stderr that contains these words. Returns false if the program ends without it.
+    /// Waits for a line on stderr that contains these words. Returns false if the program ends
+    /// without it.
     pub fn says(&mut self, words: &str) -> bool {
         while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
             self.stderr.push_str(&line);
@@ -196,8 +197,8 @@ impl Outcome {
         findings
     }
 
-    /// Returns the groups by mapping as `mapping group verdict`, with the rows of each side and every count
-    /// that is not 0.
+    /// Returns the groups by mapping as `mapping group verdict`, with the rows of each side and
+    /// every count that is not 0.
     pub fn groups(&self) -> Vec<String> {
         let mut lines = Vec::new();
         let mut mappings = self.records("mapping");

@@ -31,14 +31,14 @@ impl PsqlSession {
         PsqlSession { child, input, output }
     }
 
-    /// Runs a part of a script to its end. Returns false if psql ends before.
+    /// Runs a part of a script completely. Returns false if psql ends before.
     pub fn run(&mut self, text: &str) -> bool {
         self.send(text);
         self.send("\\echo :::here\n");
         self.output.by_ref().lines().map_while(Result::ok).any(|line| line == ":::here")
     }
 
-    /// Sends a part of a script without waiting for its end.
+    /// Sends a part of a script without waiting for its result.
     pub fn send(&mut self, text: &str) {
         let _ = self.input.write_all(text.as_bytes()).and_then(|()| self.input.flush());
     }

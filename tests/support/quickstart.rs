@@ -76,7 +76,8 @@ impl Quickstart {
         shell
     }
 
-    /// Runs a block. Returns the output of each command, stdout and stderr together, as on a terminal.
+    /// Runs a block. Returns the output of each command, stdout and stderr together, as on a
+    /// terminal.
     pub fn play(&self, block: &Block) -> Vec<String> {
         let mut script = "exec 2>&1\n".to_owned();
         for command in block.commands() {

@@ -1,4 +1,4 @@
-//! A comparison whose sides differ, and what its reports contain.
+//! A comparison whose sides differ, and the contents of its reports.
 
 use std::path::Path;
 use std::process::{Command, Stdio};

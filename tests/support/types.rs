@@ -1,4 +1,4 @@
-//! Every type that PostgreSQL brings, with values that are easily confused.
+//! Every built-in type of PostgreSQL, with values that are easily confused.
 
 /// A type and values of it, no two neighbours alike (the first follows the last).
 pub const TYPES: &[(&str, &[&str])] = &[
@@ -227,7 +227,7 @@ pub const TYPES: &[(&str, &[&str])] = &[
     ("cube", &["(1, 2)", "(2, 1)", "(1, 2),(3, 4)"]),
     ("seg", &["1", "1.0", "1 .. 2"]),
     ("isbn13", &["978-0-393-04002-9", "978-0-11-000533-1"]),
-    // Values that mean something within one database only are compared on request only.
+    // Values that are valid within one database only are compared on request only.
     ("oid", &["1", "2", "4294967295"]),
     ("xid", &["1", "2"]),
     ("cid", &["1", "2"]),

@@ -1,8 +1,8 @@
-//! Waiting for what another process does, without taking the processor from it.
+//! Waiting for another process, without using the processor.
 
 use std::time::{Duration, Instant};
 
-/// The time after which something is taken never to happen, however busy the machine is.
+/// The timeout after which a wait fails, however busy the machine is.
 const LONGEST: Duration = Duration::from_secs(120);
 
 /// Waits until a condition holds. Fails with `what` if it never does.

@@ -1,5 +1,5 @@
-//! What was reviewed is what is applied: checksums over every file and over the manifest itself, and
-//! files that are written to while they are applied.
+//! A repair is applied as it was reviewed: checksums over every file and over the manifest itself,
+//! and files that are changed while they are applied.
 
 use pgreconcile::schema::Side;
 use serde_json::Value;
@@ -9,7 +9,7 @@ use crate::support::{fault, harmless};
 
 const TABLE: &str = "create table t (id int primary key, v text);";
 
-/// Every place of a document where a value stands, as a JSON pointer.
+/// Returns every place of a document that has a value, as a JSON pointer.
 fn places(value: &Value, at: &str, found: &mut Vec<String>) {
     match value {
         Value::Object(fields) => fields.iter().for_each(|(name, value)| {
@@ -23,7 +23,8 @@ fn places(value: &Value, at: &str, found: &mut Vec<String>) {
     found.push(at.to_owned());
 }
 
-/// The manifest says until when, for which database, which files and in which order.
+/// An edited manifest would be applied: it contains the expiry, the database, the files and their
+/// order.
 #[test]
 fn every_edit_of_a_manifest_breaks_its_checksum() {
     let source = format!("{TABLE} insert into t values (1, 'a'), (2, 'b');");
@@ -42,7 +43,7 @@ fn every_edit_of_a_manifest_breaks_its_checksum() {
     let manifest: Value = serde_json::from_str(&text).unwrap();
     let mut found = Vec::new();
     places(&manifest, "", &mut found);
-    // One of each kind is enough of what a definition or a list repeats.
+    // One of each kind is enough where a definition or a list repeats.
     let kind = |place: &str| {
         place
             .split('/')
@@ -75,12 +76,13 @@ fn every_edit_of_a_manifest_breaks_its_checksum() {
     without.as_object_mut().unwrap().remove("seal");
     refused(&without, "manifest.json has no seal: it was edited, or made by an earlier version");
     assert_eq!(round.state(true), state);
-    // Blanks are no edit.
+    // Blanks are not an edit.
     std::fs::write(&path, manifest.to_string()).unwrap();
     let _ = round.apply("r", &["--execute"]).exits(0);
 }
 
-/// Checksums are checked before the first batch, and the rows of the last are read much later.
+/// Rows could change after the check: checksums are checked before the first batch, and the rows of
+/// the last batch are read much later.
 #[test]
 fn a_file_that_is_written_to_after_its_check_is_not_applied() {
     let source = format!(
@@ -111,9 +113,9 @@ fn a_file_that_is_written_to_after_its_check_is_not_applied() {
         assert!(outcome.exits(2).stderr.contains(why), "{}", outcome.stderr);
         assert_eq!(round.pair.sql(Side::Target, "select count(*) from t where v ~ 'x'"), "0");
         let rows: u32 = round.pair.sql(Side::Target, "select count(*) from t").parse().unwrap();
-        // A file that is open stays what it was when another takes its name.
+        // An open file keeps its content when another file takes its name.
         assert!(rows.is_multiple_of(1000) && (swapped || rows < 8000), "{rows}");
-        // What was reviewed is put back, and it goes on.
+        // The reviewed file is restored, and `apply` continues.
         std::fs::write(&path, &text).unwrap();
         let _ = round.apply("r", &["--execute"]).exits(0);
         let _ = round.compare().exits(0);

@@ -1,5 +1,5 @@
-//! What a server promises of a commit: `apply`, the scripts and a ledger in a database wait until it
-//! survives a crash, whatever the role's own setting is.
+//! Durability of a commit: `apply`, the scripts and a ledger in a database wait until it survives a
+//! crash, whatever the role's own setting is.
 
 use pgreconcile::schema::Side;
 
@@ -7,7 +7,7 @@ use crate::support::fault;
 use crate::support::ledger_database::LedgerDatabase;
 use crate::support::round_trip::{RoundTrip, same};
 
-/// Each transaction that writes to the table notes the setting that it has.
+/// Each transaction that writes to the table records its own setting.
 const TABLE: &str = "create table noted (setting text);
     create table t (id int primary key, v text);
     create function note() returns trigger language plpgsql as $$ begin
@@ -40,7 +40,7 @@ fn a_repair_waits_for_its_commits_unless_the_role_waits_longer() {
         round.run_all("r", ".undo.sql");
         round.run_all("r", ".sql");
         round.run_all("r", ".undo.sql");
-        // The next one begins anew.
+        // The next setting starts without a record of applied batches.
         std::fs::remove_file(round.path("r/applied.jsonl")).unwrap();
         let noted = "select string_agg(distinct setting, ' '), count(*) from noted";
         assert_eq!(round.pair.sql(Side::Target, noted), format!("{then}|4"), "{own}");

@@ -1,4 +1,4 @@
-//! Repairs beside an application that goes on writing, and repairs that are interrupted.
+//! Repairs beside an application that continues to write, and repairs that are interrupted.
 
 use std::process::Command;
 
@@ -79,7 +79,7 @@ fn a_lock_that_stays_ends_a_script_and_changes_nothing() {
         assert!(said.code == 3 && said.stderr.contains("lock"), "{}", said.stderr);
         assert!(writer.run("rollback;\n"));
     }
-    // `apply` tries again, and comes through when the lock is gone.
+    // `apply` tries again, and succeeds when the lock is released.
     let mut writer = PsqlSession::open(&round);
     assert!(writer.run("begin; update t set note = 'held' where id in (1, 9);\n"));
     let spec = round.spec.to_str().unwrap();
@@ -90,8 +90,8 @@ fn a_lock_that_stays_ends_a_script_and_changes_nothing() {
     let _ = round.compare().exits(0);
 }
 
-/// A writer that takes rows against the order of the key, while eight applies take them in it: neither
-/// is ever chosen to break a deadlock.
+/// `apply` or the writer could be chosen to break a deadlock: the writer takes rows against the
+/// order of the key, while eight applies take them in that order.
 #[test]
 fn writers_in_the_opposite_order_never_end_in_a_deadlock() {
     let table = "create table t (id int primary key, v int, seen int default 0);";
@@ -124,13 +124,14 @@ fn writers_in_the_opposite_order_never_end_in_a_deadlock() {
     }
     let deadlocks = "select deadlocks from pg_stat_database where datname = current_database()";
     assert_eq!(round.pair.sql(Side::Target, deadlocks), "0");
-    // A row that the writer passes thrice in a round counts thrice: every one of its updates stands.
+    // A row that the writer updates three times in a round counts three times: each of its updates
+    // is kept.
     assert_eq!(round.pair.sql(Side::Target, "select sum(seen) from t"), (3 * 300 * 40).to_string());
     let _ = round.compare().exits(0);
     fault::DEADLOCK.tried(writers.len() * 300);
 }
 
-/// Half a batch would stay behind, or what was applied would be applied twice.
+/// Half a batch would remain, or an applied batch would be applied twice.
 #[test]
 fn an_interrupted_apply_stops_between_batches_and_resumes() {
     let round = round();
@@ -150,8 +151,9 @@ fn an_interrupted_apply_stops_between_batches_and_resumes() {
     assert_eq!(round.pair.sql(Side::Target, state), "1a 2b 3c");
 }
 
-/// psql is killed after each statement of a script and of its undo: until the commit nothing stands,
-/// and the script runs again to the same end.
+/// Half a script would remain after psql is killed. It is killed after each statement of a script
+/// and of its undo: until the commit nothing is stored, and the script runs again to the same
+/// result.
 #[test]
 fn a_script_killed_between_two_statements_changes_nothing() {
     let round = round();
@@ -184,7 +186,7 @@ fn a_script_killed_between_two_statements_changes_nothing() {
     fault::SCRIPT_KILLED.tried(kills);
 }
 
-/// Where in `apply`'s talk with the server each of its messages began, beginning with the first write.
+/// Returns where each message of the server to `apply` started, from the first write on.
 fn talk(round: &RoundTrip) -> (usize, Vec<usize>) {
     let proxy = Proxy::start(&round.pair.clusters.target, |_| Fate::Pass);
     let _ = apply_through(round, &proxy).run().exits(0);
@@ -221,7 +223,7 @@ fn apply_reconnects_wherever_its_connection_breaks() {
             if number == connection { Fate::Cut { after: at, reset } } else { Fate::Pass }
         });
         let outcome = apply_through(&round, &proxy).run();
-        // What broke before the first batch is trouble; nothing has happened then.
+        // A connection that broke before the first batch is an error; nothing was changed then.
         if outcome.code == 2 {
             assert_eq!(round.state(false), first, "cut at {at}");
             continue;
@@ -234,7 +236,7 @@ fn apply_reconnects_wherever_its_connection_breaks() {
     fault::APPLY_CUT.tried(cuts);
 }
 
-/// The network falls silent at a place of the talk, and `apply` is killed there.
+/// The network stops at a place of the conversation, and `apply` is killed there.
 #[test]
 fn a_killed_apply_can_be_started_again() {
     let round = round();

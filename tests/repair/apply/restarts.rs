@@ -1,5 +1,5 @@
-//! Where `apply` continues: started again it goes on after the last batch that it has applied, whatever
-//! the application has written meanwhile.
+//! Where `apply` continues: when it is started again it continues after the last batch that it has
+//! applied, whatever the application has written meanwhile.
 
 use pgreconcile::schema::Side;
 
@@ -43,7 +43,7 @@ fn killed_at(round: &RoundTrip, id: u32) {
     assert!(writer.run("rollback;\n"));
 }
 
-/// Waits until no batch is under way any more.
+/// Waits until no batch is running any more.
 fn await_quiet(round: &RoundTrip) {
     let open = "select count(*) from pg_stat_activity where datname = current_database()
         and pid <> pg_backend_pid() and application_name like 'pgreconcile%' and xact_start is not null";
@@ -54,13 +54,14 @@ fn said(outcome: &Outcome) -> String {
     format!("{}{}", outcome.stdout, outcome.stderr)
 }
 
-/// Without a record the first batch is refused, and the rest is never reached.
+/// The first batch would be refused without a record, and the rest would never be reached.
 #[test]
 fn rows_that_changed_after_their_batch_do_not_stop_a_restart() {
     let round = round(10);
     killed_at(&round, 5);
     assert_eq!(names(&round), "new1 new2 new3 new4 old5 old6 old7 old8 old9 old10");
-    // A whole batch in the target alone; of the other one row on both sides, and one that went there.
+    // Both rows of batch 1 change in the target only; of batch 2 one row changes on both sides, and
+    // one is deleted on both.
     round.pair.sql(Side::Target, "update t set name = 'app' where id < 3");
     for side in Side::BOTH {
         round.pair.sql(side, "update t set name = 'both' where id = 3; delete from t where id = 4");
@@ -75,13 +76,14 @@ fn rows_that_changed_after_their_batch_do_not_stop_a_restart() {
     assert!(told.contains("applied: 10 rows, of which 8 agree now"), "{told}");
     assert!(told.contains("2 batches were applied before and not again"), "{told}");
     assert!(told.contains("hint: ") && told.contains("applied.jsonl"), "{told}");
-    // And again: nothing is left to do.
+    // A second call finds nothing left to do.
     let state = round.state(true);
     let _ = round.apply("r", &["--execute"]).exits(1);
     assert_eq!(round.state(true), state);
 }
 
-/// An application changes whatever a batch has written, while `apply` is killed again and again.
+/// An application's writes would be overwritten: it changes whatever a batch has written, while
+/// `apply` is killed again and again.
 #[test]
 fn beside_a_writer_every_batch_is_applied_and_none_twice() {
     let table = "create table t (id int primary key, name text);
@@ -122,8 +124,9 @@ fn beside_a_writer_every_batch_is_applied_and_none_twice() {
     assert_eq!(round.pair.sql(Side::Target, "select count(*) from t where name like 'old%'"), "0");
 }
 
-/// The network falls silent at a place of the talk, `apply` is killed there, and the application changes
-/// every row that was written by then: between the record and the COMMIT, and behind it, as well.
+/// A batch would be applied twice or left out. The network stops at a place of the conversation,
+/// `apply` is killed there, and the application changes every row that was written by then: between
+/// the record and the COMMIT, and behind it too.
 #[test]
 fn every_batch_is_known_to_be_committed_or_not() {
     let round = round(4);
@@ -141,8 +144,8 @@ fn every_batch_is_known_to_be_committed_or_not() {
     let _ = proxied(&proxy).run().exits(0);
     let talks = (0..proxy.connections()).map(|connection| (connection, proxy.received(connection)));
     let (connection, (_, messages)) = talks.max_by_key(|(_, (bytes, _))| *bytes).unwrap();
-    // Only a batch says DO. Up to the answer to its COMMIT nothing is committed; behind its first byte
-    // all is, and the client does not know.
+    // Only a batch contains DO. Before the answer to its COMMIT nothing is committed; after its
+    // first byte everything is, and the client has no information about it.
     let work = proxy.messages_with(connection, "DO\0");
     let (begin, end) = (*work.first().unwrap(), *work.last().unwrap());
     let commits = proxy.messages_with(connection, "COMMIT\0");
@@ -182,7 +185,7 @@ fn every_batch_is_known_to_be_committed_or_not() {
     assert!(doubts >= 2, "never killed in between: {doubts}");
 }
 
-/// The same while it lives: it cannot know whether its COMMIT arrived, and queries it.
+/// The same while `apply` is alive: it cannot determine whether its COMMIT arrived, and queries it.
 #[test]
 fn a_connection_that_breaks_at_the_commit_leaves_no_doubt() {
     let holds = "create function hold() returns trigger language plpgsql as $$ begin
@@ -215,7 +218,7 @@ fn a_connection_that_breaks_at_the_commit_leaves_no_doubt() {
     assert!(holder.run("select pg_advisory_lock(1);\n"));
     let running = proxied(&proxy).start();
     await_blocked(&round);
-    // It comes right behind the COMMIT, and before the next try.
+    // It arrives right after the COMMIT, and before the next attempt.
     let mut writer = PsqlSession::open(&round);
     writer.send("update t set name = 'app' where id = 1;\n");
     let waiting = "select count(*) from pg_stat_activity where datname = current_database()
@@ -240,7 +243,7 @@ fn what_was_undone_can_be_applied_again() {
     assert_eq!(round.state(false), first);
     let _ = round.apply("r", &["--execute"]).exits(0);
     assert_eq!(names(&round), "new1 new2 new3 new4 new5 new6");
-    // The same of a part of it, and of an apply that was killed.
+    // The same for a part of it, and for an apply that was killed.
     round.run_all("r", ".undo.sql");
     std::fs::remove_file(round.path(RECORD)).unwrap();
     killed_at(&round, 5);
@@ -249,7 +252,8 @@ fn what_was_undone_can_be_applied_again() {
     assert_eq!(names(&round), "new1 new2 new3 new4 new5 new6");
 }
 
-/// Undone, it is to be applied again; whatever refuses that is no sign that nothing was to be done.
+/// A refused batch would be reported as applied: after an undo it has to be applied again, and a
+/// refusal does not show that there was nothing to do.
 #[test]
 fn a_batch_that_was_undone_and_is_refused_now_stops_there() {
     let table = "create table t (id int primary key, name text);";
@@ -266,7 +270,7 @@ fn a_batch_that_was_undone_and_is_refused_now_stops_there() {
     );
     for (since, why) in [
         ("alter table t add check (id <> 1)", "SQLSTATE 23514"),
-        // The guard that also detects what the application has written since.
+        // The guard that also detects later writes of the application.
         (&body("new.name := 'rewritten';"), "not as intended"),
     ] {
         let round = RoundTrip::new(&source, &format!("{target}; {create}"), &same("public.t"));
@@ -284,7 +288,7 @@ fn a_batch_that_was_undone_and_is_refused_now_stops_there() {
     }
 }
 
-/// What was put in and has gone since on both sides is not put in again.
+/// A row that was inserted and has since been deleted on both sides would be inserted again.
 #[test]
 fn rows_that_went_after_their_batch_do_not_come_back() {
     let source = format!("{TABLE} insert into t select n, 'v' || n from generate_series(1, 6) n;");
@@ -315,7 +319,7 @@ fn a_record_is_believed_only_of_its_own_repair() {
         }
         assert_eq!(round.state(true), state);
     };
-    // A line that was cut off says nothing; what follows it counts.
+    // A truncated line is ignored; what follows it counts.
     let torn = record.replace("{\"part\":1,\"batch\":1", "{\"pa\n{\"part\":1,\"batch\":1");
     std::fs::write(&path, format!("{torn}{{\"part\":1,\"bat")).unwrap();
     let told = round.apply("r", &[]);
@@ -333,7 +337,7 @@ fn a_record_is_believed_only_of_its_own_repair() {
     std::fs::remove_file(&path).unwrap();
     std::fs::write(&path, &torn).unwrap();
     let _ = round.apply("r", &["--execute"]).exits(0);
-    // Behind a line that was cut off a new one begins.
+    // After a truncated line a new one starts.
     let record = std::fs::read_to_string(&path).unwrap();
     assert!(
         record.lines().filter(|line| line.starts_with("{\"part\":1,\"batch\":2")).count() >= 2,
@@ -341,12 +345,12 @@ fn a_record_is_believed_only_of_its_own_repair() {
     );
 }
 
-/// A reviewed folder may lie on a read-only medium: it is applied all the same.
+/// A reviewed folder on a read-only medium could not be applied.
 #[test]
 fn without_a_record_apply_warns_and_continues() {
     let round = round(4);
     let url = |side: Side| round.pair.clusters[side].url("postgres", &round.pair.database);
-    // Files can be made and nothing be written to them, by root neither.
+    // Files can be created but not written, not even by root.
     let command = format!(
         "trap '' XFSZ; ulimit -f 0; exec {} apply spec.toml r --execute --ledger off",
         env!("CARGO_BIN_EXE_pgreconcile")

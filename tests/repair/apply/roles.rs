@@ -1,4 +1,4 @@
-//! Who may write, and how: other roles than the owner, privileges that are missing, row-level security,
+//! Roles that write, and how: roles other than the owner, missing privileges, row-level security,
 //! triggers that are switched off, sequences.
 
 use std::process::Command;
@@ -139,7 +139,8 @@ fn missing_privileges_are_reported_early_and_refused_later() {
         assert_eq!((said.code, said.stdout.as_str()), (3, ""), "{}", said.stderr);
     }
     assert_eq!(round.state(true), before);
-    // A sequence that the role may not set is reported first, not by the batch that reaches it.
+    // A sequence that the role may not set is reported at the start, not by the batch that reaches
+    // it.
     role.grant(
         "grant insert, update, delete on t to ROLE; grant usage on sequence t_id_seq to ROLE",
     );
@@ -176,7 +177,7 @@ fn without_temporary_tables_rows_are_kept_in_settings() {
     assert_eq!(round.state(false), before);
     let _ = role.apply("r").exits(0);
     let _ = round.compare().exits(0);
-    // A repair that needs them is refused to this role before anything happens.
+    // A repair that needs them is refused for this role before anything is changed.
     round.pair.sql(Side::Target, "update t set name = 'w' where id = 1");
     let _ = round.compare().exits(1);
     let _ = round.repair("temporary", &[]).exits(0);
@@ -270,7 +271,7 @@ fn triggers_stay_silent_when_they_are_switched_off() {
     role.grant("revoke set on parameter session_replication_role from ROLE");
 }
 
-/// With its triggers off the server checks no foreign key; the scripts do.
+/// Foreign keys would be violated: with its triggers off the server checks none; the scripts do.
 #[test]
 fn foreign_keys_are_checked_where_triggers_are_off() {
     let create = "create table p (id int primary key, u int unique); create table c (id int primary key, p int references p on delete cascade, u int references p (u));";
@@ -292,7 +293,7 @@ fn foreign_keys_are_checked_where_triggers_are_off() {
         assert_eq!(round.state(true), before);
     };
     let p = "insert into p values (1,10),(2,20);";
-    // A child whose parent is missing comes, or moves to it.
+    // A child without a parent is inserted, or moves to a missing parent.
     refused(
         &format!("{p} insert into c values (1,2,null)"),
         "insert into p values (1,10)",
@@ -307,7 +308,8 @@ fn foreign_keys_are_checked_where_triggers_are_off() {
         "c",
         "1 rows refer to rows of public.p",
     );
-    // A parent goes under its child: nothing cascades with triggers off, so it would be an orphan.
+    // A parent is deleted while it has a child: nothing cascades with triggers off, so the child
+    // would be an orphan.
     refused(
         "insert into p values (1,10)",
         &format!("{p} insert into c values (5,2,null)"),
@@ -315,7 +317,7 @@ fn foreign_keys_are_checked_where_triggers_are_off() {
         "p",
         "1 rows of public.c would refer to none",
     );
-    // A parent changes what its child refers to.
+    // A parent's value changes to which its child refers.
     refused(
         "insert into p values (1,11)",
         "insert into p values (1,10); insert into c values (5,1,10)",
@@ -323,7 +325,7 @@ fn foreign_keys_are_checked_where_triggers_are_off() {
         "p",
         "1 rows of public.c would refer to none",
     );
-    // What holds together goes through, a circle and a table of its own children too.
+    // Consistent rows are applied, with a cycle and with a table's own children too.
     let create = "create table a (id int primary key, b int not null); create table b (id int primary key, a int not null references a);
         alter table a add foreign key (b) references b; create table s (id int primary key, up int references s);";
     let fill = |n: u32| {
@@ -335,7 +337,8 @@ fn foreign_keys_are_checked_where_triggers_are_off() {
     RoundTrip::new(&fill(10), &fill(20), &spec).trip(&off);
 }
 
-/// A deferred unique constraint is checked by a trigger, so not at all with triggers off.
+/// Duplicates would be stored: a deferred unique constraint is checked by a trigger, so not at all
+/// with triggers off.
 #[test]
 fn triggers_stay_on_where_a_trigger_keeps_rows_unique() {
     let table = "create table t (id int primary key, u int unique deferrable);";
@@ -382,7 +385,8 @@ fn sequences_end_after_the_rows_and_never_go_back() {
     assert!(text.contains("-- sequence   public.up_id_seq moves behind the rows"), "{text}");
 }
 
-/// One server connection for everybody, one transaction after the other.
+/// A repair would fail where all clients share one server connection, one transaction after the
+/// other.
 #[test]
 fn scripts_pass_a_pooler_by_transaction() {
     let round = round();

@@ -36,7 +36,7 @@ fn a_pause_file_holds_it_back_until_it_is_gone() {
     std::fs::remove_file(round.path("pause")).unwrap();
     let _ = running.finish().exits(0);
     assert_eq!(rows(&round), "9");
-    // Somebody who waits can be sent home; without a record every batch is due again.
+    // A waiting `apply` can be interrupted; without a record every batch is due again.
     std::fs::remove_file(round.path("r/applied.jsonl")).unwrap();
     std::fs::write(round.path("pause"), "").unwrap();
     let mut running = start(&round);

@@ -8,7 +8,7 @@ use pgreconcile::schema::{BySide, Side};
 
 use super::cluster::{Cluster, as_server_user, free_port, owned_folder};
 
-/// A pooler. Database `source` and `target` stand for one database on each server.
+/// A pooler. Its databases `source` and `target` lead to one database on each server.
 pub struct Bouncer {
     folder: tempfile::TempDir,
     pub port: u16,

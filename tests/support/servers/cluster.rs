@@ -1,7 +1,7 @@
 //! Throwaway PostgreSQL servers, started from the server binaries that the machine has.
 //!
-//! `initdb` runs once per test process; each server gets a copy. A server dies with the process that
-//! started it: a shell beside it waits for its end of a pipe to close.
+//! `initdb` runs once per test process; each server gets a copy. A server dies with the process
+//! that started it: a shell beside it waits for its end of a pipe to close.
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -40,7 +40,8 @@ pub fn shared() -> &'static BySide<Cluster> {
     &SHARED
 }
 
-/// Returns the folder of the server binaries: `PGRECONCILE_PG_BIN`, `pg_config --bindir`, the usual folders.
+/// Returns the folder of the server binaries: `PGRECONCILE_PG_BIN`, `pg_config --bindir`, the usual
+/// folders.
 pub fn binaries() -> &'static Path {
     static BINARIES: LazyLock<PathBuf> = LazyLock::new(|| {
         let named = std::env::var_os("PGRECONCILE_PG_BIN").map(PathBuf::from);
@@ -61,8 +62,8 @@ pub fn binaries() -> &'static Path {
     &BINARIES
 }
 
-/// Returns the folder of a side's server. `PGRECONCILE_PG_BIN_TARGET` names another version's for the target;
-/// `tests/majors.sh` does so.
+/// Returns the folder of a side's server. `PGRECONCILE_PG_BIN_TARGET` names another version's for
+/// the target; `tests/majors.sh` does so.
 fn server(side: Side) -> &'static Path {
     static TARGET: LazyLock<Option<PathBuf>> =
         LazyLock::new(|| std::env::var_os("PGRECONCILE_PG_BIN_TARGET").map(PathBuf::from));
@@ -72,7 +73,8 @@ fn server(side: Side) -> &'static Path {
     }
 }
 
-/// Returns the strategies that both servers allow by name: a server before version 14 cannot digest.
+/// Returns the strategies that both servers allow by name: a server before version 14 cannot
+/// digest.
 pub fn strategies() -> &'static [&'static str] {
     static DIGESTS: LazyLock<bool> = LazyLock::new(|| {
         Side::BOTH.into_iter().all(|side| {
@@ -198,8 +200,8 @@ impl Cluster {
         cluster
     }
 
-    /// Starts a standby that follows this server over the network. It has this server's settings, and
-    /// these behind them.
+    /// Starts a standby that follows this server over the network. It has this server's settings,
+    /// and these behind them.
     pub fn standby(&self, settings: Settings<'_>) -> Cluster {
         let folder = owned_folder();
         let data = folder.path().join("data");
@@ -255,8 +257,8 @@ impl Cluster {
 
     /// Starts the server again after a stop or a kill.
     pub fn restart(&self) {
-        // Until the shell has waited for it, the process id of a killed postmaster still exists, and keeps
-        // the next one from its socket.
+        // A killed postmaster's process id exists until the shell has waited for it, and blocks the
+        // socket for the next one.
         if let Some(mut old) = self.keeper.lock().unwrap().take() {
             let mut pipe = old.stdin.take().expect("a pipe");
             writeln!(pipe, "keep").expect("the keeper listens");
@@ -265,8 +267,8 @@ impl Cluster {
         }
         // A killed postmaster leaves this file behind.
         let _ = std::fs::remove_file(self.folder.path().join("data/postmaster.pid"));
-        // The shell waits until the test process has ended or closed the pipe, and then ends the server.
-        // It removes the files too, unless it reads "keep".
+        // The shell waits until the test process has ended or closed the pipe, and then ends the
+        // server. It removes the files too, unless it reads "keep".
         let script = format!(
             "'{}/postgres' -D '{1}/data' </dev/null >>'{1}/log' 2>&1 & server=$!; \
              read word; kill -QUIT $server; wait $server; [ \"$word\" = keep ] || rm -rf '{1}'",
@@ -297,7 +299,7 @@ impl Cluster {
         panic!("the server does not start:\n{}", self.log());
     }
 
-    /// Kills the server, as a power cut would.
+    /// Kills the server, as a power failure would.
     pub fn kill(&self) {
         let pid = std::fs::read_to_string(self.folder.path().join("data/postmaster.pid"));
         let pid = pid.expect("a running server").lines().next().unwrap().to_owned();
@@ -391,8 +393,8 @@ impl Drop for Cluster {
     }
 }
 
-/// Returns an unused port, another one each time. It is below the range of ephemeral ports: a connection
-/// could take one of these before the caller listens on it.
+/// Returns an unused port, another one each time. It is below the range of ephemeral ports: a
+/// connection could take one of these before the caller listens on it.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {

@@ -75,7 +75,7 @@ impl Guarded {
         format!("host={host} port={} dbname=app", self.cluster.port)
     }
 
-    /// Checks a spec whose source is this connection string and whose target is beyond doubt.
+    /// Checks a spec with this connection string as source, and a valid target.
     pub fn check(&self, scratch: &Scratch, url: &str) -> Program {
         let spec = scratch.file(
             "spec.toml",

@@ -1,4 +1,4 @@
-//! A hostile server: it accepts any client and then sends what no PostgreSQL would.
+//! A hostile server: it accepts any client and then sends what PostgreSQL never would.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -1,4 +1,4 @@
-//! Servers that tests start: PostgreSQL, PgBouncer, a proxy whose connections fail, a server that lies.
+//! Servers for tests: PostgreSQL, PgBouncer, a proxy with failing connections, a hostile server.
 
 mod authority;
 mod bouncer;

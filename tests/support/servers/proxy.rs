@@ -1,7 +1,7 @@
 //! A network that fails at a given place: a TCP proxy in front of a server.
 //!
-//! What happens to each connection is counted in bytes that the server sends. What passed is kept, so
-//! that a test can first record a run and then cut the same run at places of its choosing.
+//! What happens to each connection is counted in bytes that the server sends. What passed is kept,
+//! so that a test can first record a run and then cut the same run at places of its choosing.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -21,7 +21,7 @@ pub enum Fate {
     Cut { after: usize, reset: bool },
     /// It stays open, but after so many bytes nothing passes in either direction.
     Silent { after: usize },
-    /// After so many bytes from the server this comes instead, without end.
+    /// After so many bytes from the server this is sent instead, without end.
     Flood { after: usize, flood: &'static [u8] },
 }
 
@@ -79,7 +79,8 @@ impl Proxy {
         connections.get(connection).is_some_and(|connection| connection.received.len() >= bytes)
     }
 
-    /// Returns how many bytes the server sent on a connection, and where each of its messages began.
+    /// Returns how many bytes the server sent on a connection, and where each of its messages
+    /// began.
     pub fn received(&self, connection: usize) -> (usize, Vec<usize>) {
         let connections = self.shared.connections.lock().unwrap();
         let received = &connections[connection].received;
@@ -179,7 +180,8 @@ fn downwards(
                 let socket = socket2::SockRef::from(&client);
                 socket.set_linger(Some(Duration::ZERO)).expect("linger");
             }
-            // This ends the other thread's read; a reset is sent when both threads have closed the connection.
+            // This ends the other thread's read; a reset is sent when both threads have closed the
+            // connection.
             let how = if reset { Shutdown::Read } else { Shutdown::Both };
             let _ = client.shutdown(how);
             let _ = server.shutdown(Shutdown::Both);
