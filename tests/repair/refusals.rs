@@ -446,8 +446,7 @@ fn a_repair_is_private_whatever_the_umask() {
     assert!(!open.join("r").exists());
     set(0o1777);
     assert_eq!(repair("open/r").status.code(), Some(0));
-    // The remains of a killed one beside its place are removed; a folder that only looks similar is
-    // not.
+    // The remains of a killed repair are removed; a folder that only looks similar is not.
     for left in [".pgreconcile-repair-Ab12Cd", ".pgreconcile-repair-no id"] {
         std::fs::create_dir(round.path(left)).unwrap();
         std::fs::write(round.path(left).join("001-t-insert.sql"), "rows").unwrap();
