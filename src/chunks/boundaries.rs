@@ -122,7 +122,7 @@ impl ChunkBoundaries {
         }
     }
 
-    /// Returns where the next chunk ends, with its estimated rows, if the histogram tells it.
+    /// Returns where the next chunk ends, with its estimated rows, if it is known from the histogram.
     pub(crate) fn known_end(&self, after: Option<&Bound>) -> Option<(Bound, u64)> {
         let KnownHistogram::Known(histogram) = &self.histogram else { return None };
         let wanted = match (&self.sample, histogram.step_rows()) {

@@ -97,6 +97,29 @@ pub(super) struct SpecArgs {
     pub(super) mappings: Vec<String>,
 }
 
+/// How the result of a command is shown that is no report of a run.
+#[derive(Args, Clone, Debug)]
+pub(super) struct ResultArgs {
+    /// How the result is shown
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "PGRECONCILE_FORMAT",
+        default_value = "terminal",
+        help_heading = "Output"
+    )]
+    pub(super) format: ResultFormat,
+}
+
+/// The format of a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ResultFormat {
+    /// Text for people.
+    Terminal,
+    /// One JSON document.
+    Json,
+}
+
 /// When to use colour or progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum When {

@@ -6,9 +6,11 @@
 use std::io::{self, BufWriter, IsTerminal, Stdout};
 use std::path::PathBuf;
 
+use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use tokio::sync::watch;
 
+use super::args::{path, split_paths};
 use super::ui::Ui;
 use crate::event::{Event, Observer};
 use crate::report::{
@@ -30,6 +32,38 @@ pub(super) fn report_help() -> String {
     format!("Also write a report; {} chooses the format (repeatable)", extensions())
 }
 
+/// The outputs of a run that the command line names.
+#[derive(Args, Clone, Debug)]
+pub(super) struct OutputArgs {
+    #[arg(
+        help = report_help(),
+        long = "report",
+        value_name = "FILE",
+        env = "PGRECONCILE_REPORT",
+        help_heading = "Output",
+        value_parser = path()
+    )]
+    pub(super) reports: Vec<PathBuf>,
+
+    /// Format of stdout
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "PGRECONCILE_FORMAT",
+        default_value = "terminal",
+        value_parser = format_parser(),
+        help_heading = "Output"
+    )]
+    format: &'static Format,
+}
+
+impl OutputArgs {
+    /// Splits what the environment gives for the repeatable flag.
+    pub(super) fn split_environment(&mut self, matches: &clap::ArgMatches) {
+        split_paths(&mut self.reports, "reports", matches);
+    }
+}
+
 /// All reports of a run.
 pub(super) struct Outputs {
     stdout: Option<Box<dyn EventWriter>>,
@@ -45,9 +79,8 @@ impl Outputs {
     /// Opens every report file before anything is read. Returns `None` if one cannot be opened; the
     /// error has been shown.
     pub(super) fn open(
-        format: &Format,
+        OutputArgs { reports, format }: &OutputArgs,
         options: &ReportOptions,
-        reports: &[PathBuf],
         stop: watch::Sender<Stop>,
         ui: &Ui,
     ) -> Option<Outputs> {

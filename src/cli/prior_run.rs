@@ -79,7 +79,7 @@ impl PriorRun {
                 let Err(problem) = replay_file(file, spec, observe) else { return true };
                 problem
                     .context(format!("findings {} cannot be used", file.display()))
-                    .with_hint("Write them anew: compare with --report findings.jsonl.")
+                    .with_hint("Write a new file: compare with --report findings.jsonl.")
             }
         };
         ui.problem(&problem);

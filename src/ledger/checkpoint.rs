@@ -270,7 +270,7 @@ pub(super) struct StoredChunk {
     pub(super) range: Vec<u8>,
     pub(super) state: &'static str,
     pub(super) matched: u64,
-    /// The differences, or why it could not be compared; empty where the numbers tell everything.
+    /// The differences, or why it could not be compared; empty if the numbers describe it completely.
     pub(super) outcome: Vec<u8>,
 }
 
@@ -301,7 +301,7 @@ impl StoredChunk {
     }
 }
 
-/// Returns whether the numbers tell everything.
+/// Returns whether the numbers describe a range completely.
 fn is_clean(compared: &RangeComparison) -> bool {
     let RangeComparison { rows, matched, candidates, one_sided, groups } = compared;
     let all = rows.all(|rows| rows == matched);

@@ -29,7 +29,7 @@ impl Cipher {
         Cipher { key, pseudonyms: Redactor::of_secret(&key) }
     }
 
-    /// Returns a keyed hash that tells whether two ciphers have the same secret.
+    /// Returns a keyed hash that is equal for ciphers with the same secret.
     pub fn id(&self) -> String {
         self.pseudonym(b"")
     }

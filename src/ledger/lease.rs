@@ -135,7 +135,7 @@ impl Lease {
         let mut last = spec.key();
         last.push(run.into());
         let changes = [
-            // A process that joins now waits for this row, and then takes the spec's lease anew.
+            // A process that joins now waits for this row, and then takes a new lease of the spec.
             LedgerWrite {
                 statement: include_str!("statements/shared_lock_lease.sql"),
                 params: spec.key(),

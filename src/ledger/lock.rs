@@ -2,7 +2,7 @@
 //!
 //! It is the file `<ledger>.lock` beside the ledger. The operating system holds the lock for the process
 //! and releases it when the process ends, however it ends. So a file that is left is no lock, and its
-//! content only tells which process holds it.
+//! content only names the process that holds it.
 //!
 //! A ledger in a database has leases instead: a session's lock would outlive its process behind a pooler,
 //! and end too early at a lost connection.

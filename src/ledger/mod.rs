@@ -16,7 +16,7 @@
 //! | `recorder`, `checkpoint`, `coverage` | what a run writes, and what it reads when it is resumed |
 //! | `history`, `run_order`, `run_row`, `interrupted_run` | what is read of past runs |
 //! | `shared_run`, `lease`, `lock` | a run of many processes; which run excludes which |
-//! | `checksum`, `cipher`, `redaction`, `identity` | what protects stored values, and tells findings apart |
+//! | `checksum`, `cipher`, `redaction`, `identity` | what protects stored values and identifies findings |
 //! | `location`, `leftover_files`, `retention` | where ledgers are, and which of their data is deleted |
 
 mod checkpoint;

@@ -1,4 +1,4 @@
-//! Whether the equality of a column's type tells the same values apart as a comparison does.
+//! Whether the equality operator of a column's type distinguishes the same values as a comparison does.
 //!
 //! A comparison distinguishes values by their bytes. The equality of some types does not: it holds
 //! for 'a' and 'A' under a collation that is not deterministic, and for one day and 24 hours. Numbers

@@ -191,7 +191,7 @@ impl ShapeRelation {
     fn difference(&self, now: &ShapeRelation) -> Option<String> {
         let name = &self.name;
         if self.definition != now.definition {
-            return Some(format!("the view \"{name}\" was defined anew"));
+            return Some(format!("the view \"{name}\" was redefined"));
         }
         if (self.partitions, &self.partition_set) != (now.partitions, &now.partition_set) {
             let (before, after) = (self.partitions, now.partitions);
@@ -321,10 +321,7 @@ mod tests {
             (over(&[]), "\"a.t\" is not read any more"),
             (over(&[beneath("a.t", 7)]), "\"a.t\" was dropped and made again"),
             (over(&[table(), beneath("a.u", 7)]), "\"a.u\" is read and was not before"),
-            (
-                over(&[ShapeRelation { definition: None, ..table() }]),
-                "view \"a.t\" was defined anew",
-            ),
+            (over(&[ShapeRelation { definition: None, ..table() }]), "view \"a.t\" was redefined"),
             (
                 over(&[ShapeRelation { partitions: 3, ..table() }]),
                 "of \"a.t\" were attached or detached: there were 1 and are 3",

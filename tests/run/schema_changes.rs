@@ -249,7 +249,7 @@ fn a_change_beneath_a_view_or_query_marks_its_mapping() {
         (
             view("outer_view"),
             "create or replace view inner_view as select id, v from base where id <> 7",
-            "the view \"public.inner_view\" was defined anew",
+            "the view \"public.inner_view\" was redefined",
         ),
         (
             view("outer_view"),

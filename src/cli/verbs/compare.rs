@@ -7,11 +7,11 @@ use std::time::Duration;
 use clap::Args;
 use tokio::sync::watch;
 
-use crate::cli::args::{CommonArgs, SpecArgs, When, parse_strategy, path, split_paths};
+use crate::cli::args::{CommonArgs, SpecArgs, When, parse_strategy};
 use crate::cli::deadline::PlanningDeadline;
 use crate::cli::exit::Exit;
 use crate::cli::ledgers::{LedgerRequest, Ledgers, new_id, renew, warn_if_incomplete};
-use crate::cli::outputs::{Outputs, format_parser, report_help};
+use crate::cli::outputs::{OutputArgs, Outputs};
 use crate::cli::prior_run::PriorRun;
 use crate::cli::progress::ProgressDisplay;
 use crate::cli::run_start::{
@@ -23,7 +23,7 @@ use crate::cli::{redact_key, signals, specs};
 use crate::event::{Event, Observer};
 use crate::ledger::{Cipher, LedgerSetting};
 use crate::problem::Problem;
-use crate::report::{Commands, Format, ReportOptions};
+use crate::report::{Commands, ReportOptions};
 use crate::row::Redactor;
 use crate::run::{self, Options, RunStart, SinceOption, Stop};
 use crate::spec::{Spec, StrategyChoice, parse_duration};
@@ -78,26 +78,8 @@ pub(crate) struct CompareArgs {
     #[arg(long, env = "PGRECONCILE_KEYS_ONLY", value_parser = clap::builder::BoolishValueParser::new(), action = clap::ArgAction::SetTrue, help_heading = "Output")]
     keys_only: bool,
 
-    #[arg(
-        help = report_help(),
-        long = "report",
-        value_name = "FILE",
-        env = "PGRECONCILE_REPORT",
-        help_heading = "Output",
-        value_parser = path()
-    )]
-    reports: Vec<PathBuf>,
-
-    /// Format of stdout
-    #[arg(
-        long,
-        value_name = "FORMAT",
-        env = "PGRECONCILE_FORMAT",
-        default_value = "terminal",
-        value_parser = format_parser(),
-        help_heading = "Output"
-    )]
-    format: &'static Format,
+    #[command(flatten)]
+    outputs: OutputArgs,
 
     /// Whether to show progress
     #[arg(
@@ -138,7 +120,7 @@ impl CompareArgs {
     /// Splits the environment's values of repeatable flags.
     pub(crate) fn split_environment(&mut self, matches: &clap::ArgMatches) {
         self.specs.split_environment(matches);
-        split_paths(&mut self.reports, "reports", matches);
+        self.outputs.split_environment(matches);
         self.common.record_given_ledger(matches);
     }
 
@@ -324,10 +306,10 @@ pub(crate) async fn run(args: &CompareArgs, prior: Option<&PriorRun>, ui: &Ui) -
         colour: ui.stdout_has_colour(),
         several,
         commands: Commands { again: args.command(), resume },
-        has_files: !args.reports.is_empty(),
+        has_files: !args.outputs.reports.is_empty(),
         no_ledger: args.common.ledger() == LedgerSetting::Off,
     };
-    let outputs = Outputs::open(args.format, &options, &args.reports, requests.clone(), ui);
+    let outputs = Outputs::open(&args.outputs, &options, requests.clone(), ui);
     let Some(outputs) = outputs else {
         release.await;
         return Exit::Trouble;

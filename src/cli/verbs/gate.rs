@@ -5,10 +5,10 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::Context;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use jiff::Timestamp;
 
-use crate::cli::args::{self, CommonArgs, path};
+use crate::cli::args::{self, CommonArgs, ResultArgs, ResultFormat, path};
 use crate::cli::exit::{Exit, STDOUT};
 use crate::cli::ledgers::{is_running, open_to_read, unreadable_hint};
 use crate::cli::ui::Ui;
@@ -56,27 +56,11 @@ pub(crate) struct GateArgs {
     )]
     pub(crate) params: Vec<String>,
 
-    /// How the judgement is shown
-    #[arg(
-        long,
-        value_name = "FORMAT",
-        env = "PGRECONCILE_FORMAT",
-        default_value = "terminal",
-        help_heading = "Output"
-    )]
-    format: GateFormat,
+    #[command(flatten)]
+    result: ResultArgs,
 
     #[command(flatten)]
     pub(crate) common: CommonArgs,
-}
-
-/// The format of the judgement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum GateFormat {
-    /// A line, and one for every reason.
-    Terminal,
-    /// One JSON document.
-    Json,
 }
 
 /// Collects what is known, judges it, and shows the verdict.
@@ -385,10 +369,10 @@ fn show(
 ) -> io::Result<()> {
     let record = GateRecord::new(spec, input, judgement);
     let mut out = io::stdout().lock();
-    match args.format {
-        GateFormat::Terminal if ui.quiet => {}
-        GateFormat::Terminal => write_gate(&mut out, &record)?,
-        GateFormat::Json => {
+    match args.result.format {
+        ResultFormat::Terminal if ui.quiet => {}
+        ResultFormat::Terminal => write_gate(&mut out, &record)?,
+        ResultFormat::Json => {
             write_json(&mut out, &record)?;
             out.write_all(b"\n")?;
         }

@@ -4,9 +4,9 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::Context;
-use clap::{Args, ValueEnum};
+use clap::Args;
 
-use crate::cli::args::{CommonArgs, path};
+use crate::cli::args::{CommonArgs, ResultArgs, ResultFormat, path};
 use crate::cli::exit::{Exit, STDOUT};
 use crate::cli::ledgers::{open_to_read, unreadable_hint};
 use crate::cli::specs;
@@ -22,27 +22,11 @@ pub(crate) struct HistoryArgs {
     #[arg(value_name = "SPEC", required = true, value_parser = path())]
     specs: Vec<PathBuf>,
 
-    /// How runs are shown
-    #[arg(
-        long,
-        value_name = "FORMAT",
-        env = "PGRECONCILE_FORMAT",
-        default_value = "terminal",
-        help_heading = "Output"
-    )]
-    format: HistoryFormat,
+    #[command(flatten)]
+    result: ResultArgs,
 
     #[command(flatten)]
     pub(crate) common: CommonArgs,
-}
-
-/// The format of past runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum HistoryFormat {
-    /// One line per run, the newest last.
-    Terminal,
-    /// One JSON document.
-    Json,
 }
 
 /// Shows the runs in the ledger of each spec. No server is queried.
@@ -69,9 +53,9 @@ pub(crate) async fn run(args: &HistoryArgs, ui: &Ui) -> anyhow::Result<Exit> {
 
 fn show(args: &HistoryArgs, ui: &Ui, histories: &[finding::History]) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    match (args.format, histories) {
-        (HistoryFormat::Terminal, _) if ui.quiet => {}
-        (HistoryFormat::Terminal, histories) => {
+    match (args.result.format, histories) {
+        (ResultFormat::Terminal, _) if ui.quiet => {}
+        (ResultFormat::Terminal, histories) => {
             for (place, history) in histories.iter().enumerate() {
                 if place > 0 {
                     writeln!(out)?;
@@ -79,10 +63,10 @@ fn show(args: &HistoryArgs, ui: &Ui, histories: &[finding::History]) -> io::Resu
                 write_history(&mut out, history, ui.width())?;
             }
         }
-        (HistoryFormat::Json, [history]) => write_json(&mut out, history)?,
-        (HistoryFormat::Json, histories) => write_json(&mut out, histories)?,
+        (ResultFormat::Json, [history]) => write_json(&mut out, history)?,
+        (ResultFormat::Json, histories) => write_json(&mut out, histories)?,
     }
-    if args.format == HistoryFormat::Json {
+    if args.result.format == ResultFormat::Json {
         out.write_all(b"\n")?;
     }
     out.flush()

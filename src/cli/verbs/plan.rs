@@ -3,9 +3,9 @@
 use std::io::{self, Write};
 
 use anyhow::Context;
-use clap::{Args, ValueEnum};
+use clap::Args;
 
-use crate::cli::args::{CommonArgs, SpecArgs, parse_strategy};
+use crate::cli::args::{CommonArgs, ResultArgs, ResultFormat, SpecArgs, parse_strategy};
 use crate::cli::exit::{Exit, STDOUT};
 use crate::cli::specs;
 use crate::cli::ui::Ui;
@@ -27,27 +27,11 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "N", env = "PGRECONCILE_CHUNK_ROWS", value_parser = clap::value_parser!(u64).range(1..))]
     chunk_rows: Option<u64>,
 
-    /// How the plan is shown
-    #[arg(
-        long,
-        value_name = "FORMAT",
-        env = "PGRECONCILE_FORMAT",
-        default_value = "terminal",
-        help_heading = "Output"
-    )]
-    format: PlanFormat,
+    #[command(flatten)]
+    result: ResultArgs,
 
     #[command(flatten)]
     pub(crate) common: CommonArgs,
-}
-
-/// How a plan is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum PlanFormat {
-    /// For people.
-    Terminal,
-    /// One JSON document.
-    Json,
 }
 
 /// Plans every spec and shows the plans.
@@ -72,15 +56,15 @@ fn show(args: &PlanArgs, ui: &Ui, prepared: &[(Prepared, Options)]) -> io::Resul
         PlanRecord::new(&prepared.spec.name, prepared.servers.as_ref(), &prepared.plans)
     };
     let records: Vec<PlanRecord> = prepared.iter().map(record).collect();
-    match (args.format, records.as_slice()) {
-        (PlanFormat::Terminal, records) if !ui.quiet => {
+    match (args.result.format, records.as_slice()) {
+        (ResultFormat::Terminal, records) if !ui.quiet => {
             records.iter().try_for_each(|record| write_plan(&mut out, record, ui.width()))?;
         }
-        (PlanFormat::Terminal, _) => {}
-        (PlanFormat::Json, [record]) => write_pretty_json(&mut out, record)?,
-        (PlanFormat::Json, records) => write_pretty_json(&mut out, records)?,
+        (ResultFormat::Terminal, _) => {}
+        (ResultFormat::Json, [record]) => write_pretty_json(&mut out, record)?,
+        (ResultFormat::Json, records) => write_pretty_json(&mut out, records)?,
     }
-    if args.format == PlanFormat::Json {
+    if args.result.format == ResultFormat::Json {
         out.write_all(b"\n")?;
     }
     out.flush()

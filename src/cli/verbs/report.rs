@@ -7,16 +7,16 @@ use clap::Args;
 use tokio::sync::watch;
 
 use super::compare::shell_word;
-use crate::cli::args::{CommonArgs, path, split_paths};
+use crate::cli::args::{CommonArgs, path};
 use crate::cli::exit::Exit;
 use crate::cli::ledgers::open_to_read;
-use crate::cli::outputs::{Outputs, format_parser, report_help};
+use crate::cli::outputs::{OutputArgs, Outputs};
 use crate::cli::specs;
 use crate::cli::ui::Ui;
 use crate::event::Observer;
 use crate::ledger::{self, ReplayOutcome};
 use crate::problem::Problem;
-use crate::report::{Commands, Format, ReportOptions};
+use crate::report::{Commands, ReportOptions};
 use crate::run::Stop;
 
 /// Report a finished run of the ledger again
@@ -32,26 +32,8 @@ pub(crate) struct ReportArgs {
     #[arg(long, value_name = "ID", env = "PGRECONCILE_RUN", help_heading = "Run")]
     run: Option<String>,
 
-    #[arg(
-        help = report_help(),
-        long = "report",
-        value_name = "FILE",
-        env = "PGRECONCILE_REPORT",
-        help_heading = "Output",
-        value_parser = path()
-    )]
-    reports: Vec<PathBuf>,
-
-    /// Format of stdout
-    #[arg(
-        long,
-        value_name = "FORMAT",
-        env = "PGRECONCILE_FORMAT",
-        default_value = "terminal",
-        value_parser = format_parser(),
-        help_heading = "Output"
-    )]
-    format: &'static Format,
+    #[command(flatten)]
+    outputs: OutputArgs,
 
     #[command(flatten)]
     pub(crate) common: CommonArgs,
@@ -60,7 +42,7 @@ pub(crate) struct ReportArgs {
 impl ReportArgs {
     /// Splits what the environment gives for repeatable flags.
     pub(crate) fn split_environment(&mut self, matches: &clap::ArgMatches) {
-        split_paths(&mut self.reports, "reports", matches);
+        self.outputs.split_environment(matches);
     }
 }
 
@@ -81,12 +63,12 @@ pub(crate) async fn run(args: &ReportArgs, ui: &Ui) -> anyhow::Result<Exit> {
         colour: ui.stdout_has_colour(),
         // Whether the run can still be resumed, the next call finds out.
         commands: Commands { again, ..Commands::default() },
-        has_files: !args.reports.is_empty(),
+        has_files: !args.outputs.reports.is_empty(),
         ..ReportOptions::default()
     };
     // The run is over, so nothing has to stop if the reader of stdout goes away.
     let (requests, _) = watch::channel(Stop::No);
-    let outputs = Outputs::open(args.format, &options, &args.reports, requests, ui);
+    let outputs = Outputs::open(&args.outputs, &options, requests, ui);
     let Some(mut outputs) = outputs else { return Ok(Exit::Trouble) };
     let result = store.replay(name, args.run.as_deref(), |event| outputs.observe(&event)).await;
     let list = "pgreconcile history SPEC --format json lists the runs.";

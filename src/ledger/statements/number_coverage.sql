@@ -1,4 +1,4 @@
--- Before runs had numbers, the second in which a run started told which run had verified a part.
+-- Before runs had numbers, a part named the run that had verified it by the second in which it started.
 update coverage
 set verified_by = (
     select max(run.number)

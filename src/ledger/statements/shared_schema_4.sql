@@ -1,4 +1,4 @@
--- Version 4 of the tables in a PostgreSQL database: a column tells what a lease is of. Until now blanks in
+-- Version 4 of the tables in a PostgreSQL database: a column says what a lease is of. Until now blanks in
 -- its name did.
 
 -- kind: 'spec', of which one run may be under way at a time; 'process', one of those that share a run,

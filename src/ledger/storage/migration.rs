@@ -96,7 +96,7 @@ async fn number_runs<T: Tables>(tables: &T) -> Result<(), T::Error> {
 }
 
 /// Returns when a run ended, or if it has no end, when it was started or resumed. If its record cannot be
-/// read, the column tells when it was started.
+/// read, the column says when it was started.
 fn last_moment(run: &RunRow) -> Option<Timestamp> {
     let record: Option<RunRecord> = serde_json::from_str(&run.record).ok();
     let summary = run.summary.as_deref();

@@ -3,7 +3,7 @@
 //!
 //! It uses `pg` like every other connection, so it works behind PgBouncer too. Each change is a
 //! transaction of its own. A change that failed because of the network is tried again: a second time it
-//! does no harm, or its error tells that it has been made.
+//! does no harm, or its error says that it was already made.
 
 use std::fmt;
 use std::sync::Arc;

@@ -228,7 +228,7 @@ impl Store {
     }
 
     /// Takes the next number of the ledger. A run gets one when it is started or resumed, and another when
-    /// it ends: these numbers, and no clock, tell which of two runs is newer.
+    /// it ends: these numbers, and no clock, decide which of two runs is newer.
     pub(crate) async fn next_number(&self) -> Result<i64, Problem> {
         let taken = self.change(include_str!("../statements/next_number.sql"), Vec::new()).await?;
         taken.first().map_or(Ok(0), |record| record.int("last"))

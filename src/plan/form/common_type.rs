@@ -158,7 +158,9 @@ fn find_common_array(
         (PgType::Builtin(B::Numeric), PgType::Builtin(B::Numeric))
             if source.modifier != target.modifier =>
         {
-            refuse("numbers of different scale within arrays are not told apart from equal ones")
+            refuse(
+                "numbers of different scale within arrays cannot be distinguished from equal ones",
+            )
         }
         (PgType::Builtin(B::Bpchar), _) | (_, PgType::Builtin(B::Bpchar))
             if is_textual(a) && is_textual(b) =>

@@ -14,7 +14,7 @@ use crate::prepare::SideError;
 use crate::schema::Side;
 
 /// Returns an answer if the tables are still what was planned. `own` resolves names in `pg_catalog` only.
-/// An answer that does not depend on rows always counts: boundaries only tell where statements begin and
+/// An answer that does not depend on rows always counts: boundaries only define where statements begin and
 /// end.
 pub(crate) async fn judge<A>(
     context: &TaskContext<'_>,

@@ -341,7 +341,7 @@ impl TaskAttempt<'_> {
         Box::pin(self.answer(true, work))
     }
 
-    /// Waits for an answer that only tells where statements begin and end.
+    /// Waits for an answer that only defines where statements begin and end.
     fn only_boundaries<A>(
         &self,
         work: impl Future<Output = Result<A, SideError>>,
